@@ -1,0 +1,1 @@
+"""Cython: wire reader, swap decoding, columns."""

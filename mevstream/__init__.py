@@ -1,0 +1,3 @@
+"""mevstream: stream processing for Solana MEV."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,5 @@
+"""python -m mevstream."""
+
+from mevstream.cli import main
+
+main()

@@ -1,0 +1,36 @@
+"""The command line: the list of commands, and one clear line for every error."""
+
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from mevstream import __version__
+from mevstream.errors import MevstreamError
+
+app = typer.Typer(
+    help="Stream processing for Solana MEV.", no_args_is_help=True, add_completion=False
+)
+
+# Each command is one module of mevstream/commands; those import what is heavy (stores, numpy)
+# inside the command, so that --help stays quick.
+
+
+def main() -> NoReturn:
+    """Entry point. Exit codes: 0 done, 1 an error told in one line, 2 wrong usage, 130 interrupted."""
+    if sys.argv[1:] in (["--version"], ["-V"]):
+        print(__version__)
+        sys.exit(0)
+    try:
+        app()
+    except MevstreamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): no error, and nothing left to flush into.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)

@@ -1,0 +1,1 @@
+"""Record schemas (.proto), ClickHouse migrations (.sql), Arrow schemas."""

@@ -1,0 +1,1 @@
+"""The chain: one folder a link, named after the topic it produces."""

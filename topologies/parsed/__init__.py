@@ -1,0 +1,1 @@
+"""mev.parsed: raw batches decoded into columns."""

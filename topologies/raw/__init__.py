@@ -1,0 +1,1 @@
+"""mev.raw: sources bring every input form to the same bytes."""

@@ -1,0 +1,1 @@
+"""Consumers of the chain that write to stores."""
