@@ -18,7 +18,7 @@ app = typer.Typer(
 
 
 def main() -> NoReturn:
-    """Entry point. Exit codes: 0 done, 1 an error told in one line, 2 wrong usage, 130 interrupted."""
+    """Entry point. Exit codes: 0 done, 1 an error told in one line, 2 usage, 130 interrupted."""
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(__version__)
         sys.exit(0)
