@@ -6,7 +6,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
 EXTENSIONS := $(VENV)/.built
-SANITIZED := build/sanitized/.built
 SOURCES := setup.py pyproject.toml $(wildcard cext/*.pyx cext/*.pxd cext/*.pxi cext/*.h schemas/*.proto)
 PACKAGE := $(shell find -L mevstream -name '*.py' -not -name '*_pb2.py')
 
@@ -14,8 +13,12 @@ PACKAGE := $(shell find -L mevstream -name '*.py' -not -name '*_pb2.py')
 DEMO ?= build/demo
 SLOTS ?= 200
 SEED ?= 7
-# make fuzz: how long it runs.
+# make fuzz: how long it runs, in seconds.
 SECONDS ?= 60
+# SANITIZE=0 fuzzes the ordinary build: for a compiler that has no sanitizers.
+SANITIZE ?= 1
+SANITIZED := $(if $(filter 1,$(SANITIZE)),build/sanitized/.built)
+FUZZ := $(BIN)/python tests/fuzz $(if $(SANITIZED),--build build/sanitized)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint bench fuzz build lock clean
@@ -30,7 +33,7 @@ run: build  ## build, stream a simulated chain through the pipeline, show what c
 
 test: build $(SANITIZED)  ## all tests, then a short fuzz round with a fixed seed
 	$(BIN)/python -m pytest
-	$(BIN)/python tests/fuzz --build build/sanitized --seed 1 --seconds 30
+	$(FUZZ) --seed 1 --seconds 45 --executions 100000
 
 lint: build  ## ruff (rules and format) and pyright
 	$(BIN)/ruff check
@@ -41,7 +44,7 @@ bench: build  ## benchmarks against the rivals, one core
 	$(BIN)/python -m benchmarks
 
 fuzz: build $(SANITIZED)  ## fuzz under sanitizers: make fuzz SECONDS=1800
-	$(BIN)/python tests/fuzz --build build/sanitized --seconds $(SECONDS)
+	$(FUZZ) --seconds $(SECONDS)
 
 build: $(EXTENSIONS)  ## the environment and the compiled extensions
 
@@ -70,7 +73,7 @@ $(EXTENSIONS): $(STAMP) $(SOURCES)
 	@touch $@
 
 # A second, instrumented copy of the package beside the ordinary one.
-$(SANITIZED): $(EXTENSIONS) $(PACKAGE)
+build/sanitized/.built: $(EXTENSIONS) $(PACKAGE)
 	MEVSTREAM_SANITIZE=1 $(BIN)/python setup.py --quiet build --build-lib build/sanitized \
 		--build-temp build/sanitized-objects
 	@touch $@

@@ -1,0 +1,1 @@
+"""Mutational fuzzing of everything compiled, under sanitizers. `make fuzz`, or see __main__.py."""

@@ -1,0 +1,108 @@
+"""The process that fuzzes: started by __main__.py, with the sanitizers preloaded."""
+
+import argparse
+import json
+import time
+import traceback
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+import mevstream
+from fuzz.journal import Journal, save, target_of
+from fuzz.oracle import Finding
+from fuzz.splitter import Base58Target, SplitTarget, TransactionInfoTarget
+
+# Findings of one kind that are written out: more of the same tell nothing new.
+KEPT_PER_KIND = 3
+
+
+class Target(Protocol):
+    """One entry to fuzz."""
+
+    name: str
+
+    def __init__(self, random: Random) -> None: ...
+
+    def generate(self) -> bytes:
+        """The next input; it may hold many executions."""
+        ...
+
+    def check(self, data: bytes) -> int:
+        """Tries the input, returns the number of executions. Raises Finding."""
+        ...
+
+
+TARGETS: list[type[Target]] = [SplitTarget, TransactionInfoTarget, Base58Target]
+# Turns out of a hundred that the decoder gets; the others share the rest.
+DECODER_SHARE = 60
+
+
+def attempt(target: Target, data: bytes) -> tuple[int, Finding | None]:
+    """Executions done, and what was found. An exception nobody announced is a finding."""
+    try:
+        return target.check(data), None
+    except Finding as finding:
+        return 1, finding
+    except Exception:
+        return 1, Finding(traceback.format_exc(limit=-4), data)
+
+
+def fuzz(seed: int, seconds: float, executions: int, journal: Journal, folder: Path) -> None:
+    """Runs until the time or the executions are used up; prints the outcome as JSON lines."""
+    targets = [cls(Random(f"{seed} {cls.__name__}")) for cls in TARGETS]
+    turns = Random(seed)
+    done = {target.name: 0 for target in targets}
+    kinds: dict[str, int] = {}
+    start = time.monotonic()
+    while time.monotonic() - start < seconds and not 0 < executions <= sum(done.values()):
+        others = targets[1:]
+        is_decoder = not others or turns.randrange(100) < DECODER_SHARE
+        target = targets[0] if is_decoder else turns.choice(others)
+        data = target.generate()
+        journal.write(sum(done.values()), target.name, data)
+        count, finding = attempt(target, data)
+        done[target.name] += count
+        if finding is None:
+            continue
+        kind = f"{target.name}: {finding.what.splitlines()[-1]}"
+        kinds[kind] = kinds.get(kind, 0) + 1
+        if kinds[kind] <= KEPT_PER_KIND:
+            path = save(folder, target.name, finding.what, finding.data)
+            print(json.dumps({"found": finding.what, "file": str(path)}), flush=True)
+    print(json.dumps({"done": done, "seconds": time.monotonic() - start, "kinds": kinds}))
+
+
+def replay(path: Path, journal: Journal) -> None:
+    """Tries one saved input again."""
+    name = target_of(path)
+    target = next(cls for cls in TARGETS if cls.name == name)(Random(0))
+    data = path.read_bytes()
+    journal.write(0, name, data)
+    count, finding = attempt(target, data)
+    if finding is not None:
+        print(json.dumps({"found": finding.what, "file": str(path)}))
+    print(json.dumps({"done": {name: count}, "seconds": 0, "kinds": {}}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--package", type=Path, required=True)
+    parser.add_argument("--journal", type=Path, required=True)
+    parser.add_argument("--findings", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--executions", type=int, default=0)
+    parser.add_argument("--replay", type=Path)
+    arguments = parser.parse_args()
+    # The sanitized build is what counts, not the one that is installed.
+    assert Path(mevstream.__file__).is_relative_to(arguments.package), mevstream.__file__
+    journal = Journal(arguments.journal)
+    if arguments.replay:
+        replay(arguments.replay, journal)
+    else:
+        fuzz(arguments.seed, arguments.seconds, arguments.executions, journal, arguments.findings)
+
+
+if __name__ == "__main__":
+    main()
