@@ -1,0 +1,1 @@
+"""Measurements against named rivals: `make bench`, or python -m benchmarks."""
