@@ -1,28 +1,32 @@
 """What the fuzzers start from: transactions made here and, where present, the real ones."""
 
-import gzip
 import os
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from struct import pack
 from typing import Any
 
+from reference import load
+from reference.programs import RAYDIUM_STABLE, RAYDIUM_V4, VENUES, Curve, Fill, Pool, Shape
 from solders.pubkey import Pubkey
 
-from fuzz.dictionary import EVENT_PREFIXES, PREFIXES, PROGRAMS
-from mevstream.schemas.confirmed_block_pb2 import ConfirmedBlock, ConfirmedTransaction
+from fuzz.dictionary import EVENT_PREFIXES
+from mevstream.schemas.confirmed_block_pb2 import ConfirmedTransaction
 
 TOKEN = bytes(Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"))
 JUPITER = bytes(Pubkey.from_string("JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4"))
 WSOL = "So11111111111111111111111111111111111111112"
-REPOSITORY = Path(os.environ.get("MEVSTREAM_FUZZ_ROOT", Path(__file__).resolve().parents[2]))
+REPOSITORY = Path(__file__).resolve().parents[2]
 
-# Accounts of a made transaction: 0 payer and trader, 1 and 2 their token accounts, 3 pool, 4 and 5
-# vaults, then what any venue asks for; the programs are last.
+# Accounts of a made transaction: 0 payer and trader, 1 and 2 the trader's token accounts, 3 pool,
+# 4 and 5 vaults, 6 their owner, 7 an event authority, 8 a mint, then others; programs are last.
 ACCOUNTS = 24
+PROGRAM, TOKEN_PROGRAM, ROUTER = range(ACCOUNTS, ACCOUNTS + 3)
 # A real transaction beyond this size adds time, not variety.
 MAX_SEED_BYTES = 12_000
+VOTE_LOGS = 2
 
 
 def shared_data() -> Path | None:
@@ -32,70 +36,89 @@ def shared_data() -> Path | None:
 
 
 def made_transactions() -> list[bytes]:
-    """For each program one transaction that calls it directly and one through a router."""
+    """For each swap instruction of each venue one transaction that calls it, and one routed."""
     random = Random(0)
-    made: list[bytes] = []
-    for program in PROGRAMS:
-        for routed in (False, True):
-            made.append(_swap(program, routed, random).SerializeToString())
-    return made
+    calls = [(program, b"\x09", range(17)) for program in (RAYDIUM_V4, RAYDIUM_STABLE)]
+    for program, (_, shapes) in VENUES.items():
+        for prefixes, shape in shapes:
+            accounts = _accounts(shape)
+            calls += [(program, bytes.fromhex(prefix), accounts) for prefix in prefixes]
+    return [
+        _transaction(*call, routed, random).SerializeToString()
+        for call in calls
+        for routed in (False, True)
+    ]
 
 
-def _swap(program: bytes, routed: bool, random: Random) -> ConfirmedTransaction:
-    accounts = [random.randbytes(32) for _ in range(ACCOUNTS)]
-    keys = [*accounts, program, TOKEN, JUPITER]
-    call = ACCOUNTS, bytes(range(ACCOUNTS - 1, -1, -1)), random.choice(PREFIXES) + bytes(24)
+def _accounts(shape: Shape) -> Sequence[int]:
+    """An account list with the pool and its vaults where the shape has them."""
+    accounts = list(range(7, ACCOUNTS))
+    for part in shape if isinstance(shape, tuple) else (shape,):
+        match part:
+            case Pool(pool, (vault_a, vault_b), trader):
+                places = {pool: 3, vault_a: 4, vault_b: 5, trader: 0}
+            case Curve(pool, vault, trader, mint):
+                places = {pool: 3, vault: 4, trader: 0, mint: 8}
+            case Fill(taker, maker):
+                places = {taker: 0, maker: 6}
+        for place, account in places.items():
+            accounts[place] = account
+    return accounts
+
+
+def _transaction(
+    program: str, prefix: bytes, accounts: Sequence[int], routed: bool, random: Random
+) -> ConfirmedTransaction:
+    """A swap of wrapped SOL for another token with everything that real ones carry."""
+    keys = [random.randbytes(32) for _ in range(ACCOUNTS)]
+    mint = str(Pubkey.from_bytes(keys[8]))
     transaction = ConfirmedTransaction()
-    body = transaction.transaction.message
     transaction.transaction.signatures.append(random.randbytes(64))
+    body = transaction.transaction.message
     body.header.num_required_signatures = 1
-    body.account_keys.extend(keys)
+    body.account_keys.extend([*keys, bytes(Pubkey.from_string(program)), TOKEN, JUPITER])
     body.recent_blockhash = random.randbytes(32)
     body.versioned = routed
     meta = transaction.meta
     meta.fee = 5000
     meta.compute_units_consumed = 60_000
-    meta.pre_balances.extend([10**9] * len(keys))
-    meta.post_balances.extend([10**9 - 5000] + [10**9] * (len(keys) - 1))
-    depth = 2
+    meta.pre_balances.extend([10**9] * len(body.account_keys))
+    meta.post_balances.extend([10**9 - 5000] + [10**9] * (len(body.account_keys) - 1))
+    amount_in, amount_out = random.randrange(2**32), random.randrange(2**32)
+    data = prefix + pack("<QQ", amount_in, amount_out) + bytes(8)
     group = meta.inner_instructions.add(index=0)
     if routed:
-        body.instructions.add(
-            program_id_index=ACCOUNTS + 2, accounts=bytes(range(ACCOUNTS)), data=bytes(32)
-        )
-        _add(group, *call, depth)
-        depth += 1
+        body.instructions.add(program_id_index=ROUTER, accounts=bytes(range(9)), data=bytes(32))
+        _add(group, PROGRAM, bytes(accounts), data, 2)
     else:
-        body.instructions.add(program_id_index=call[0], accounts=call[1], data=call[2])
-    amount_in, amount_out = random.randrange(2**32), random.randrange(2**32)
-    _add(group, ACCOUNTS + 1, bytes([1, 4, 0]), b"\x03" + pack("<Q", amount_in), depth)
-    _add(group, ACCOUNTS + 1, bytes([5, 8, 2, 6]), b"\x0c" + pack("<QB", amount_out, 6), depth)
+        body.instructions.add(program_id_index=PROGRAM, accounts=bytes(accounts), data=data)
+    depth = 2 + routed
+    _add(group, TOKEN_PROGRAM, bytes([1, 4, 0]), b"\x03" + pack("<Q", amount_in), depth)
+    checked = b"\x0c" + pack("<QB", amount_out, 9)
+    _add(group, TOKEN_PROGRAM, bytes([5, 8, 2, 6]), checked, depth)
     event = random.choice(EVENT_PREFIXES) + random.randbytes(300)
-    self_cpi = bytes.fromhex("e445a52e51cb9a1d") + event
-    _add(group, ACCOUNTS, bytes([7]), self_cpi, depth)
-    address = str(Pubkey.from_bytes(program))
+    _add(group, PROGRAM, bytes([7]), bytes.fromhex("e445a52e51cb9a1d") + event, depth)
+    ray_log = b"\x03" + pack("<7Q", amount_in, 0, 0, 0, 10**13, 10**13, amount_out)
     meta.log_messages.extend(
         [
-            f"Program {address} invoke [1]",
+            f"Program {program} invoke [1]",
             "Program data: " + b64encode(event).decode(),
-            "Program log: ray_log: " + b64encode(b"\x03" + random.randbytes(56)).decode(),
-            f"Program {address} success",
+            "Program log: ray_log: " + b64encode(ray_log).decode(),
+            f"Program {program} success",
         ]
     )
-    mint = str(Pubkey.from_bytes(accounts[8]))
-    for account, key, owner, before in (
-        (1, WSOL, 0, 10**12),
-        (2, mint, 0, 10**9),
-        (4, WSOL, 6, 10**13),
-        (5, mint, 6, 10**13),
+    for account, of_mint, owner, before, change in (
+        (1, WSOL, 0, 10**12, -amount_in),
+        (2, mint, 0, 10**9, amount_out),
+        (4, WSOL, 6, 10**13, amount_in),
+        (5, mint, 6, 10**13, -amount_out),
     ):
-        after = before + {1: -amount_in, 2: amount_out, 4: amount_in, 5: -amount_out}[account]
         for balances, amount in (
             (meta.pre_token_balances, before),
-            (meta.post_token_balances, after),
+            (meta.post_token_balances, before + change),
         ):
-            balance = balances.add(account_index=account, mint=key)
-            balance.owner = str(Pubkey.from_bytes(accounts[owner]))
+            balance = balances.add(account_index=account, mint=of_mint)
+            balance.owner = str(Pubkey.from_bytes(keys[owner]))
             balance.program_id = str(Pubkey.from_bytes(TOKEN))
             balance.ui_token_amount.amount = str(amount)
             balance.ui_token_amount.decimals = 9
@@ -109,21 +132,21 @@ def _add(group: Any, program: int, accounts: bytes, data: bytes, depth: int) -> 
 
 
 def real_transactions(shared: Path, limit: int = 600) -> list[bytes]:
-    """Serialised transactions of the real files, without votes that look all alike."""
-    found: list[bytes] = []
-    for path in sorted((shared / "blocks").glob("*.pb.gz")):
-        block = ConfirmedBlock.FromString(gzip.decompress(path.read_bytes()))
-        found += [transaction.SerializeToString() for transaction in block.transactions]
-    found = [data for data in found if 600 < len(data) < MAX_SEED_BYTES]
-    Random(0).shuffle(found)
-    return found[:limit]
-
-
-def made_block(transactions: list[bytes]) -> bytes:
-    """A serialised ConfirmedBlock of these transactions."""
-    block = ConfirmedBlock(previous_blockhash="1" * 32, blockhash="1" * 31 + "2", parent_slot=41)
-    block.block_time.timestamp = 1_700_000_000
-    block.block_height.block_height = 40
-    for data in transactions:
-        block.transactions.add().ParseFromString(data)
-    return block.SerializeToString()
+    """Serialised transactions of the real files: all single ones, and as many again of a block."""
+    singles = [*shared.glob("transactions/*/*.json.gz"), *shared.glob("golden/transactions/*.json")]
+    single = [
+        transaction
+        for path in sorted(singles)
+        if not path.name.startswith("broken")
+        for transaction in load.file(path)
+    ]
+    block = [
+        transaction
+        for path in sorted((shared / "blocks").glob("*.pb.gz"))
+        for transaction in load.block(path)
+        # Votes look all alike.
+        if len(transaction.meta.log_messages) > VOTE_LOGS
+    ]
+    Random(0).shuffle(block)
+    found = [transaction.SerializeToString() for transaction in (*single, *block)]
+    return [data for data in found if len(data) < MAX_SEED_BYTES][:limit]
