@@ -12,7 +12,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-SOURCES = sorted(p.relative_to(ROOT) for p in (ROOT / "mevstream/cext").glob("*.pyx"))
+SOURCES = sorted(p.relative_to(ROOT) for p in (ROOT / "mevstream/cext").rglob("*.pyx"))
 # MEVSTREAM_SANITIZE=1 builds for the fuzzers: AddressSanitizer and UndefinedBehaviorSanitizer.
 SANITIZE = os.environ.get("MEVSTREAM_SANITIZE") == "1"
 
@@ -20,7 +20,7 @@ SANITIZE = os.environ.get("MEVSTREAM_SANITIZE") == "1"
 def compile_flags() -> list[str]:
     """A wheel has to run on any x86-64 machine of the last ten years, so the baseline is v2;
     wider SIMD is chosen at run time where a loop gains from it (cext/simd.h)."""
-    flags = ["-std=c11", "-O3", "-fno-strict-aliasing", "-Wno-unused-function"]
+    flags = ["-std=c11", "-O3", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-sign-compare"]
     if platform.machine() in ("x86_64", "AMD64"):
         flags.append("-march=x86-64-v2")
     if SANITIZE:
@@ -59,7 +59,7 @@ class BuildExt(build_ext):
 link_flags = ["-fsanitize=address,undefined"] if SANITIZE else []
 extensions = [
     Extension(
-        f"mevstream.cext.{path.stem}",
+        ".".join(path.with_suffix("").parts),
         [str(path)],
         include_dirs=["mevstream/cext"],
         depends=[str(h.relative_to(ROOT)) for h in (ROOT / "mevstream/cext").glob("*.h")],

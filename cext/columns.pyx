@@ -1,0 +1,202 @@
+"""Rows of a batch as growing columns, its key table, and the message writer.
+
+A column is a packed field whose payload starts on a multiple of 8 bytes of the message: a padding
+field before it sees to that, so that a reader's views are aligned.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset
+
+from mevstream.cext.wire cimport MV_LIKELY, mv_equal32, mv_hash_key
+
+cdef enum:
+    PADDING_TAG = 122   # field 15, length-delimited
+
+
+cdef bint columns_init(Columns* c) noexcept nogil:
+    """Expects zeroed memory; 0 without memory."""
+    c.key_capacity = 4096
+    c.keys = <uint8_t*>malloc(32 * <size_t>c.key_capacity)
+    c.slots = <Slot*>calloc(2 * <size_t>c.key_capacity, sizeof(Slot))
+    return c.keys != NULL and c.slots != NULL
+
+
+cdef void columns_free(Columns* c) noexcept nogil:
+    cdef uint32_t i
+    for i in range(T_COLUMNS_32):
+        free(c.tx32[i])
+    for i in range(T_COLUMNS_64):
+        free(c.tx64[i])
+    for i in range(S_COLUMNS_32):
+        free(c.swap32[i])
+    for i in range(S_COLUMNS_64):
+        free(c.swap64[i])
+    free(c.signatures)
+    free(c.malformed)
+    free(c.positions)
+    free(c.keys)
+    free(c.slots)
+
+
+cdef inline bint grow(void** array, size_t n, size_t size) noexcept nogil:
+    cdef void* grown = realloc(array[0], n * size)
+    if grown == NULL:
+        return False
+    array[0] = grown
+    return True
+
+
+cdef bint transaction_room(Columns* c, uint32_t n) noexcept nogil:
+    """Starts a batch of at most n records; 0 without memory."""
+    cdef uint32_t i
+    cdef bint ok = True
+    c.n_transactions = c.n_swaps = c.n_malformed = c.n_keys = c.n_names = 0
+    c.failed = False
+    c.generation += 1
+    if c.generation == 0:   # after 2^32 batches
+        memset(c.slots, 0, 2 * <size_t>c.key_capacity * sizeof(Slot))
+        memset(c.name_slots, 0, sizeof(c.name_slots))
+        c.generation = 1
+    if n <= c.transaction_capacity:
+        return True
+    for i in range(T_COLUMNS_32):
+        ok = ok and grow(<void**>&c.tx32[i], n, 4)
+    for i in range(T_COLUMNS_64):
+        ok = ok and grow(<void**>&c.tx64[i], n, 8)
+    ok = ok and grow(<void**>&c.signatures, n, 64)
+    ok = ok and grow(<void**>&c.malformed, n, 4) and grow(<void**>&c.positions, n, 4)
+    if ok:
+        c.transaction_capacity = n
+    return ok
+
+
+cdef bint swap_room(Columns* c, uint32_t more) noexcept nogil:
+    """Room for that many more legs; 0 without memory."""
+    cdef uint32_t i, capacity
+    cdef bint ok = True
+    if MV_LIKELY(c.n_swaps + more <= c.swap_capacity):
+        return True
+    capacity = c.swap_capacity * 2 + more + 64
+    for i in range(S_COLUMNS_32):
+        ok = ok and grow(<void**>&c.swap32[i], capacity, 4)
+    for i in range(S_COLUMNS_64):
+        ok = ok and grow(<void**>&c.swap64[i], capacity, 8)
+    if ok:
+        c.swap_capacity = capacity
+    return ok
+
+
+# -- keys and names -------------------------------------------------------------------------------
+
+cdef bint grow_keys(Columns* c) noexcept nogil:
+    """Doubles the key table and files its keys anew; 0 without memory."""
+    cdef uint32_t capacity = 2 * c.key_capacity, i, at, mask = 2 * capacity - 1
+    cdef Slot* slots = <Slot*>calloc(2 * <size_t>capacity, sizeof(Slot))
+    if slots == NULL or not grow(<void**>&c.keys, 32 * <size_t>capacity, 1):
+        free(slots)
+        return False
+    for i in range(c.n_keys):
+        at = <uint32_t>(mv_hash_key(c.keys + 32 * <size_t>i) >> 32) & mask
+        while slots[at].generation == c.generation:
+            at = (at + 1) & mask
+        slots[at].generation = c.generation
+        slots[at].index = i
+    free(c.slots)
+    c.slots = slots
+    c.key_capacity = capacity
+    return True
+
+
+cdef uint32_t key_index(Columns* c, const uint8_t* key) noexcept nogil:
+    """The key's index in the batch's table, where it is put at its first use."""
+    cdef uint32_t mask = 2 * c.key_capacity - 1
+    cdef uint32_t at = <uint32_t>(mv_hash_key(key) >> 32) & mask
+    while c.slots[at].generation == c.generation:
+        if MV_LIKELY(mv_equal32(c.keys + 32 * <size_t>c.slots[at].index, key)):
+            return c.slots[at].index
+        at = (at + 1) & mask
+    if c.n_keys == c.key_capacity:
+        if not grow_keys(c):
+            c.failed = True
+            return 0
+        return key_index(c, key)
+    c.slots[at].generation = c.generation
+    c.slots[at].index = c.n_keys
+    memcpy(c.keys + 32 * <size_t>c.n_keys, key, 32)
+    c.n_keys += 1
+    return c.n_keys - 1
+
+
+cdef uint32_t name_column(Columns* c, uint32_t name) noexcept nogil:
+    """The registry name's index among the batch's names."""
+    if c.name_slots[name].generation != c.generation:
+        c.name_slots[name].generation = c.generation
+        c.name_slots[name].index = c.n_names
+        c.names[c.n_names] = name
+        c.n_names += 1
+    return c.name_slots[name].index
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+cdef inline uint32_t varint_size(uint64_t value) noexcept nogil:
+    cdef uint32_t size = 1
+    while value >= 128:
+        value >>= 7
+        size += 1
+    return size
+
+
+cdef inline void put_varint(Writer* w, uint64_t value) noexcept nogil:
+    if w.base == NULL:
+        w.at += varint_size(value)
+        return
+    while value >= 128:
+        w.base[w.at] = <uint8_t>(value | 128)
+        w.at += 1
+        value >>= 7
+    w.base[w.at] = <uint8_t>value
+    w.at += 1
+
+
+cdef void write_varint_field(Writer* w, uint32_t field, uint64_t value, bint always) noexcept nogil:
+    """A varint field, left out at 0 unless `always`. Field 0 writes a bare varint."""
+    if value == 0 and not always:
+        return
+    if field:
+        put_varint(w, field << 3)
+    put_varint(w, value)
+
+
+cdef void write_bytes(Writer* w, uint32_t field, const uint8_t* data, uint32_t n) noexcept nogil:
+    """A length-delimited field, left out where empty."""
+    if n == 0:
+        return
+    put_varint(w, field << 3 | 2)
+    put_varint(w, n)
+    if w.base != NULL:
+        memcpy(w.base + w.at, data, n)
+    w.at += n
+
+
+cdef void write_column(Writer* w, uint32_t field, const void* data, uint64_t n) noexcept nogil:
+    """A length-delimited field whose payload is aligned, left out where empty."""
+    cdef uint64_t gap
+    if n == 0:
+        return
+    gap = w.at + varint_size(field << 3 | 2) + varint_size(n)
+    gap = (8 - gap % 8) % 8
+    if gap == 1:
+        gap = 9                # a padding field takes two bytes at least
+    if gap:
+        if w.base != NULL:
+            w.base[w.at] = PADDING_TAG
+            w.base[w.at + 1] = <uint8_t>(gap - 2)
+            memset(w.base + w.at + 2, 0, gap - 2)
+        w.at += gap
+    put_varint(w, field << 3 | 2)
+    put_varint(w, n)
+    if w.base != NULL:
+        memcpy(w.base + w.at, data, n)
+    w.at += n

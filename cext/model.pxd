@@ -1,0 +1,224 @@
+"""The structs that the decoding modules share: one transaction at a time, as plain C data.
+
+Pointers point into the message that is being decoded; nothing is copied until a row is written.
+Accounts are named by their index in the transaction's key table (static keys, loaded writable,
+loaded readonly), which one byte can hold on the wire.
+"""
+
+from libc.stdint cimport int16_t, int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef enum:
+    NONE = 0xFFFFFFFF
+    NO_ACCOUNT = 0xFFFF
+    MAX_KEYS = 256
+
+# What a program is, as far as decoding cares (registry.pyx).
+cdef enum ProgramKind:
+    OTHER = 0          # known, and its two-sided transfers are no swap (lending, vaults, …)
+    VENUE = 1
+    ROUTER = 2
+    TOKEN = 3
+    TOKEN_2022 = 4
+    SYSTEM = 5
+    COMPUTE_BUDGET = 6
+    VOTE = 7
+    LEAF = 8           # calls nobody: memo, associated token account, …
+
+# How a venue's programs tell what they did.
+cdef enum EventTransport:
+    EVENT_NONE = 0
+    EVENT_LOG = 1      # log line "Program data: <base64>"
+    EVENT_SELF_CPI = 2 # inner instruction to the program itself
+    EVENT_RAY_LOG = 3  # log line "Program log: ray_log: <base64>"
+
+# Bits of Leg.flags: swap_flags in schemas/parsed.proto.
+cdef enum LegFlag:
+    EVENT_CONFIRMED = 1
+    EVENT_DIFFERS = 2
+    ROUTER_CONFIRMED = 4
+    ROUTER_DIFFERS = 8
+    RESERVES_KNOWN = 16
+    FEE_TOLD = 32
+    FEE_IN_OUTPUT = 64
+    AMOUNTS_FROM_EVENT = 128
+
+# Defined at the end; the rows of the registry and what they decode refer to each other.
+cdef struct Program
+
+cdef struct Instruction:
+    const uint8_t* data
+    const uint8_t* accounts    # one byte an index
+    uint32_t n_data
+    uint32_t n_accounts
+    uint32_t program           # key index; NONE where it lies outside the table
+    uint32_t outer
+    uint32_t inner             # NONE for a top-level instruction
+    uint32_t height            # 1 for a top-level instruction
+    uint32_t parent            # execution position of the caller; NONE at the top
+    uint32_t end               # one past the last instruction that runs below this one
+
+# A token account that the balances of the transaction name, or that it creates itself.
+cdef struct TokenAccount:
+    const uint8_t* pre         # TokenBalance message, NULL where there is none
+    const uint8_t* post
+    uint32_t n_pre
+    uint32_t n_post
+    uint16_t account
+    bint decoded               # the fields below are filled on first use
+    bint has_mint
+    bint has_owner
+    bint token_2022
+    uint8_t decimals           # 255 unknown
+    uint8_t mint[32]
+    uint8_t owner[32]
+    uint64_t pre_amount
+    uint64_t post_amount
+
+cdef struct Transfer:
+    uint32_t position          # of its instruction, in execution order
+    uint16_t source
+    uint16_t destination
+    uint16_t authority
+    uint16_t mint              # account index; NO_ACCOUNT for a plain transfer
+    uint64_t amount            # as sent
+    uint64_t fee               # withheld on arrival, where the instruction tells
+
+cdef struct Leg:
+    const Program* venue
+    const uint8_t* mint_in     # 32 bytes, NULL unknown
+    const uint8_t* mint_out
+    uint32_t position          # of its instruction, in execution order
+    uint32_t number            # of this leg in its instruction
+    uint16_t pool
+    uint16_t trader
+    uint16_t vault_in
+    uint16_t vault_out
+    uint32_t router            # execution position of the calling router; NONE
+    uint32_t flags
+    uint8_t decimals_in
+    uint8_t decimals_out
+    uint64_t amount_in
+    uint64_t amount_out
+    uint64_t withheld_in       # transfer fees told by the transfers into the vault
+    uint64_t trader_in
+    uint64_t trader_out
+    uint64_t reserve_in
+    uint64_t reserve_out
+    uint64_t fee
+    double price_after         # mint_out per mint_in, base units; NaN unknown
+    bint event_seen
+    bint router_seen
+
+cdef struct Transaction:
+    const uint8_t* begin
+    uint32_t n_bytes
+    const uint8_t* signature   # 64 bytes, NULL where there is none
+    uint32_t n_signatures
+    uint32_t n_required_signatures
+    uint32_t n_readonly_signed
+    uint32_t n_readonly_unsigned
+    const uint8_t* keys[MAX_KEYS]
+    uint32_t n_static
+    uint32_t n_writable_loaded
+    uint32_t n_keys
+    uint32_t version           # parsed.proto: 0 legacy, 1 v0, 2 v1, NONE unknown
+    bint partial               # something lies outside its table: decoded as far as it goes
+    bint vote
+    bint failed
+    bint has_compute_units
+    uint64_t fee
+    uint64_t compute_units
+    uint64_t payer_pre
+    uint64_t payer_post
+    bint has_config
+    uint64_t config_priority_fee
+    uint32_t config_cu_limit
+    const uint8_t* error       # bincode of TransactionError
+    uint32_t n_error
+    const uint8_t* log_begin   # position of the first log line's field in the metadata
+    const uint8_t* log_end
+    const uint8_t* last_log    # text of the last line
+    uint32_t n_last_log
+    # In execution order, after `order_instructions`.
+    Instruction* instructions
+    uint32_t n_instructions
+    uint32_t n_outer
+    uint32_t capacity
+    TokenAccount* token_accounts        # [MAX_KEYS]
+    uint32_t n_token_accounts
+    uint16_t token_account_of[MAX_KEYS] # index + 1 into token_accounts; 0 none
+
+# -- the registry's rows -------------------------------------------------------------------------
+
+# One swap instruction of a venue. Two rows with the same discriminator are two legs.
+# Account positions count from the end where negative; NO_POSITION where the layout has none.
+cdef enum:
+    NO_POSITION = 0x7FFF
+
+cdef struct SwapInstruction:
+    uint64_t discriminator     # as many leading bytes of the data as n_discriminator says
+    uint32_t n_discriminator
+    uint32_t min_accounts
+    uint32_t max_accounts
+    int16_t pool
+    int16_t vault_a
+    int16_t vault_b
+    int16_t trader
+
+# Finds the legs of an instruction that a table row cannot describe. Fills pool, trader and the
+# two vaults (in any order) of at most `room` legs; returns how many.
+ctypedef uint32_t (*LegFinder)(
+    const Transaction* tx, const Instruction* ix, const Transfer* transfers, uint32_t n_transfers,
+    Leg* legs, uint32_t room) noexcept nogil
+
+# What a venue's event says of a leg. EVENT_OTHER: not a swap event, or of another pool.
+cdef enum EventVerdict:
+    EVENT_OTHER = 0
+    EVENT_READ = 1
+
+cdef struct SwapEvent:
+    uint64_t amount_in         # as the pool saw it: comparable to Leg.amount_in
+    uint64_t amount_out
+    uint64_t fee
+    bint has_fee
+    bint fee_in_output
+    double price_after         # NaN untold
+    const uint8_t* mint_in     # where amounts come from the event alone
+    const uint8_t* mint_out
+    uint64_t trader_in
+    uint64_t trader_out
+    uint64_t reserve_in
+    uint64_t reserve_out
+    bint has_reserves
+
+ctypedef EventVerdict (*EventReader)(
+    const Transaction* tx, const Leg* leg, const uint8_t* data, uint32_t n, SwapEvent* event) noexcept nogil
+
+cdef struct Program:
+    uint8_t key[32]
+    uint8_t text[48]           # base58, as log lines have it
+    uint32_t n_text
+    ProgramKind kind
+    uint32_t name              # index into registry.NAMES
+    const SwapInstruction* instructions
+    uint32_t n_instructions
+    bint amounts_from_event    # a curve that moves lamports without transfers
+    EventTransport transport
+    LegFinder legs
+    EventReader event
+
+# -- what swaps.pyx finds ------------------------------------------------------------------------
+
+cdef struct Decoded:
+    Leg* legs
+    uint32_t n_legs
+    Transfer* transfers        # in execution order
+    uint32_t n_transfers
+    uint32_t attempts          # swap instructions, whether they moved anything or not
+    const Program* program_of[MAX_KEYS]
+    bint looked_up[MAX_KEYS]
+    uint64_t tip               # lamports to Jito's tip accounts
+    uint32_t tip_payer         # account index; NONE without a tip
+    uint32_t cu_limit          # NONE unset
+    uint64_t cu_price          # micro-lamports a unit
+    bint dontfront

@@ -1,0 +1,477 @@
+"""From instructions to swap legs.
+
+A leg is found by (program, discriminator) in the registry; its amounts are the token transfers
+nested below its instruction into and out of the pool's vaults. Logs are not needed for that: they
+can be truncated. Programs without a known layout, and programs nobody knows, are recognised by
+their flow: one mint from the trader to the program's account, another one back (flow.pyx).
+Events, where a program emits them, confirm the amounts and tell fee and price (events.pyx).
+"""
+
+from libc.math cimport NAN
+from libc.stdint cimport int16_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memset
+
+from mevstream.cext.balances cimport received, settle_balances
+from mevstream.cext.events cimport read_events
+from mevstream.cext.flow cimport find_unknown_venues, flow_vaults
+from mevstream.cext.model cimport (
+    AMOUNTS_FROM_EVENT, COMPUTE_BUDGET, NO_ACCOUNT, NO_POSITION, NONE, ROUTER, SYSTEM, TOKEN, TOKEN_2022, VENUE, Decoded,
+    Instruction, Leg, Program, SwapInstruction, TokenAccount, Transaction, Transfer,
+)
+from mevstream.cext.registry cimport find_program, key_of
+from mevstream.cext.transaction cimport new_token_account, token_account
+from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64
+
+cdef enum:
+    # The runtime allows 64 instructions in all; a transaction with more than this is no real one,
+    # and bounds the work that a forged one can cause.
+    MAX_TRACE = 1024
+    MAX_LEGS = 1024
+    LEGS_AN_INSTRUCTION = 16
+
+# Jito's eight tip accounts (PF 4.1), and what a key must start with to be asked for.
+TIP_ACCOUNTS = (
+    "96gYZGLnJYVFmbjzopPSU6QiEV5fGqZNyN9nmNhvrZU5",
+    "HFqU5x63VTqvQss8hp11i4wVV8bD44PvwucfZ2bU7gRe",
+    "Cw8CFyM9FkoMi7K7Crf6HNQqf4uEMzpKw6QNghXLvLkY",
+    "ADaUMid9yfUytqMBgopwjb2DTLSokTSzL1zt6iGPaS49",
+    "DfXygSm4jCyNCybVYYK6DwvWqjKee8pbDmJGcLWNDXjh",
+    "ADuUkR4vqLUMWXxW9gh6D6L8pMSawimctcNZ5pGwDcEt",
+    "DttWaMuVvTiduZRnguLF7jNxTgiMBZ1hyAumKUiL2KRL",
+    "3AVi9Tg9Uo68tJfuvoKvqKNWKkC5wPdSSdeBnizKZ6jT",
+)
+cdef uint8_t tip_accounts[8][32]
+for _i, _address in enumerate(TIP_ACCOUNTS):
+    key_of(_address, tip_accounts[_i])
+# A bitmap over the first byte of the tip accounts: most transfers end here.
+cdef bint may_be_tip[256]
+memset(may_be_tip, 0, sizeof(may_be_tip))
+for _i in range(8):
+    may_be_tip[tip_accounts[_i][0]] = True
+
+# Keys whose base58 text starts with "jitodontfront" (PF 4.5): from the first to before the second.
+cdef uint8_t[16] DONTFRONT_FROM = [
+    0x0a, 0xf1, 0xc3, 0x43, 0x21, 0x88, 0xca, 0x3a, 0x63, 0x51, 0x35, 0xa1, 0x3a, 0x18, 0x95, 0x1a]
+cdef uint8_t[16] DONTFRONT_TO = [
+    0x0a, 0xf1, 0xc3, 0x43, 0x21, 0x88, 0xca, 0x3a, 0x63, 0x52, 0x0b, 0x53, 0xec, 0xba, 0xf3, 0x1b]
+
+
+cdef bint decoded_init(Decoded* d) noexcept nogil:
+    """Allocates for the largest trace that is decoded; 0 without memory."""
+    memset(d, 0, sizeof(Decoded))
+    d.legs = <Leg*>malloc(MAX_LEGS * sizeof(Leg))
+    d.transfers = <Transfer*>malloc(MAX_TRACE * sizeof(Transfer))
+    return d.legs != NULL and d.transfers != NULL
+
+
+cdef void decoded_free(Decoded* d) noexcept nogil:
+    free(d.legs)
+    free(d.transfers)
+    d.legs = NULL
+    d.transfers = NULL
+
+
+cdef inline const Program* program_at(Transaction* tx, Decoded* d, uint32_t index) noexcept nogil:
+    """The registry's row of the program with that key index, looked up once a transaction."""
+    if index == NONE:
+        return NULL
+    if not d.looked_up[index]:
+        d.looked_up[index] = True
+        d.program_of[index] = find_program(tx.keys[index])
+    return d.program_of[index]
+
+
+# -- the call tree --------------------------------------------------------------------------------
+
+cdef void link_calls(Transaction* tx, Decoded* d) noexcept nogil:
+    """Fills parent and end of every instruction.
+
+    Blocks of 2022 have no stack heights. There, programs that call nobody (token, system, memo)
+    are taken to run below the last instruction before them that is none of these.
+    """
+    cdef uint32_t i, caller, inferred = 1
+    cdef Instruction* ix
+    cdef const Program* program
+    for i in range(tx.n_instructions):
+        ix = &tx.instructions[i]
+        if ix.inner == NONE:
+            ix.height = 1
+            inferred = 1
+        elif ix.height < 2:
+            program = program_at(tx, d, ix.program)
+            if program != NULL and program.kind >= TOKEN:
+                ix.height = inferred + 1
+            else:
+                ix.height = inferred = 2
+        caller = i - 1 if i else NONE
+        while caller != NONE and tx.instructions[caller].height >= ix.height:
+            tx.instructions[caller].end = i
+            caller = tx.instructions[caller].parent
+        ix.parent = caller
+    caller = tx.n_instructions - 1
+    while caller != NONE:
+        tx.instructions[caller].end = tx.n_instructions
+        caller = tx.instructions[caller].parent
+
+
+# -- transfers and other small instructions -------------------------------------------------------
+
+cdef inline bint account_at(
+    const Transaction* tx, const Instruction* ix, uint32_t position, uint16_t* out) noexcept nogil:
+    """The account at that position of the instruction; 0 where there is none."""
+    if position >= ix.n_accounts or ix.accounts[position] >= tx.n_keys:
+        return False
+    out[0] = ix.accounts[position]
+    return True
+
+
+cdef void read_token_instruction(
+    Transaction* tx, Decoded* d, const Instruction* ix, uint32_t position, bint token_2022,
+) noexcept nogil:
+    """Transfers, and the token accounts that a transaction creates for itself (which no balance
+    names if it closes them too). Layouts: PF 5.5 and the SPL token program."""
+    cdef Transfer* transfer = &d.transfers[d.n_transfers]
+    cdef TokenAccount* entry
+    cdef uint16_t account = 0, mint = 0, owner = 0
+    cdef uint8_t tag
+    cdef bint ok = False
+    if ix.n_data < 1:
+        return
+    tag = ix.data[0]
+    transfer.mint = NO_ACCOUNT
+    transfer.fee = 0
+    if tag == 3 and ix.n_data >= 9:                     # Transfer
+        transfer.amount = mv_u64(ix.data + 1)
+        ok = (account_at(tx, ix, 0, &transfer.source)
+              and account_at(tx, ix, 1, &transfer.destination)
+              and account_at(tx, ix, 2, &transfer.authority))
+    elif tag == 12 and ix.n_data >= 10:                 # TransferChecked
+        transfer.amount = mv_u64(ix.data + 1)
+        ok = (account_at(tx, ix, 0, &transfer.source)
+              and account_at(tx, ix, 1, &transfer.mint)
+              and account_at(tx, ix, 2, &transfer.destination)
+              and account_at(tx, ix, 3, &transfer.authority))
+    elif tag == 26 and token_2022 and ix.n_data >= 19 and ix.data[1] == 1:  # …CheckedWithFee
+        transfer.amount = mv_u64(ix.data + 2)
+        transfer.fee = mv_u64(ix.data + 11)
+        ok = (account_at(tx, ix, 0, &transfer.source)
+              and account_at(tx, ix, 1, &transfer.mint)
+              and account_at(tx, ix, 2, &transfer.destination)
+              and account_at(tx, ix, 3, &transfer.authority))
+        if transfer.fee > transfer.amount:
+            transfer.fee = 0
+    elif tag == 1 or tag == 16 or tag == 18:            # InitializeAccount, …2, …3
+        if not account_at(tx, ix, 0, &account) or not account_at(tx, ix, 1, &mint):
+            return
+        if tx.token_account_of[account]:
+            return                                      # the balances know it better
+        entry = new_token_account(tx, account)
+        entry.decoded = True
+        entry.token_2022 = token_2022
+        entry.has_mint = True
+        memcpy(entry.mint, tx.keys[mint], 32)
+        if tag == 1 and account_at(tx, ix, 2, &owner):
+            entry.has_owner = True
+            memcpy(entry.owner, tx.keys[owner], 32)
+        elif tag != 1 and ix.n_data >= 33:
+            entry.has_owner = True
+            memcpy(entry.owner, ix.data + 1, 32)
+        return
+    if ok:
+        transfer.position = position
+        d.n_transfers += 1
+
+
+cdef void read_system_instruction(
+    Transaction* tx, Decoded* d, const Instruction* ix) noexcept nogil:
+    """Lamports to a tip account: Transfer (2) and TransferWithSeed (11)."""
+    cdef uint16_t source = 0, destination = 0
+    cdef uint32_t tag, i
+    if ix.n_data < 12:
+        return
+    tag = mv_u32(ix.data)
+    if tag == 2:
+        if not account_at(tx, ix, 1, &destination):
+            return
+    elif tag != 11 or not account_at(tx, ix, 2, &destination):
+        return
+    if not may_be_tip[tx.keys[destination][0]] or not account_at(tx, ix, 0, &source):
+        return
+    for i in range(8):
+        if mv_equal32(tip_accounts[i], tx.keys[destination]):
+            d.tip += mv_u64(ix.data + 4)
+            d.tip_payer = source
+            return
+
+
+cdef void read_budget_instruction(Decoded* d, const Instruction* ix) noexcept nogil:
+    """Compute budget: 2 = unit limit, 3 = price of a unit in micro-lamports (PF 5.5)."""
+    if ix.n_data >= 5 and ix.data[0] == 2:
+        d.cu_limit = mv_u32(ix.data + 1)
+    elif ix.n_data >= 9 and ix.data[0] == 3:
+        d.cu_price = mv_u64(ix.data + 1)
+
+
+# -- legs -----------------------------------------------------------------------------------------
+
+cdef inline uint64_t leading_bytes(const Instruction* ix) noexcept nogil:
+    """The first eight bytes of the data, little-endian, zeros where there are fewer."""
+    cdef uint64_t value = 0
+    memcpy(&value, ix.data, 8 if ix.n_data >= 8 else ix.n_data)
+    return value
+
+
+cdef inline bint matches(
+    const SwapInstruction* row, const Instruction* ix, uint64_t leading) noexcept nogil:
+    cdef uint64_t mask
+    if ix.n_data < row.n_discriminator:
+        return False
+    if ix.n_accounts < row.min_accounts or ix.n_accounts > row.max_accounts:
+        return False
+    if row.n_discriminator == 0:
+        return True
+    mask = <uint64_t>0xFFFFFFFFFFFFFFFF >> (64 - 8 * row.n_discriminator)
+    return leading & mask == row.discriminator
+
+
+cdef inline uint16_t resolve(
+    const Transaction* tx, const Instruction* ix, int16_t position) noexcept nogil:
+    """The account that a table row's position stands for, or NO_ACCOUNT."""
+    cdef uint16_t account = NO_ACCOUNT
+    if position == NO_POSITION:
+        return NO_ACCOUNT
+    if position < 0:
+        position += <int16_t>ix.n_accounts
+    if position < 0 or not account_at(tx, ix, position, &account):
+        return NO_ACCOUNT
+    return account
+
+
+cdef void start_leg(Leg* leg, const Program* venue, uint32_t position, uint32_t number) noexcept nogil:
+    memset(leg, 0, sizeof(Leg))
+    leg.venue = venue
+    leg.position = position
+    leg.number = number
+    leg.pool = leg.trader = leg.vault_in = leg.vault_out = NO_ACCOUNT
+    leg.router = NONE
+    leg.decimals_in = leg.decimals_out = 255
+    leg.price_after = NAN
+
+
+cdef bint settle_amounts(Transaction* tx, Decoded* d, Leg* leg) noexcept nogil:
+    """Sums the transfers below the leg's instruction into one vault and out of the other; 0 where
+    there are none. Both ways at once (an order book that pays itself from a second source): the
+    way in which the trader gives is the one."""
+    cdef uint32_t end = tx.instructions[leg.position].end, i
+    cdef uint64_t sent[2]
+    cdef uint64_t came[2]
+    cdef uint64_t withheld[2]
+    cdef bint from_trader[2]
+    cdef uint32_t side
+    cdef uint16_t vaults[2]
+    cdef Transfer* transfer
+    vaults[0] = leg.vault_in
+    vaults[1] = leg.vault_out
+    sent[0] = sent[1] = came[0] = came[1] = withheld[0] = withheld[1] = 0
+    from_trader[0] = from_trader[1] = False
+    for i in range(d.n_transfers):
+        transfer = &d.transfers[i]
+        if transfer.position <= leg.position:
+            continue
+        if transfer.position >= end:
+            break
+        for side in range(2):
+            if transfer.destination == vaults[side]:
+                came[side] += transfer.amount
+                withheld[side] += transfer.fee
+                if transfer.authority == leg.trader or leg.trader == NO_ACCOUNT:
+                    from_trader[side] = True
+            if transfer.source == vaults[side]:
+                sent[side] += transfer.amount
+    if came[0] and sent[1] and came[1] and sent[0]:
+        side = 1 if from_trader[1] and not from_trader[0] else 0
+    elif came[0] and sent[1]:
+        side = 0
+    elif came[1] and sent[0]:
+        side = 1
+    else:
+        return False
+    leg.vault_in = vaults[side]
+    leg.vault_out = vaults[1 - side]
+    leg.amount_in = came[side]
+    leg.amount_out = sent[1 - side]
+    leg.withheld_in = withheld[side]
+    return True
+
+
+cdef void settle_trader(Transaction* tx, Decoded* d, Leg* leg) noexcept nogil:
+    """What the trader paid (everything that left the account that paid the pool) and received
+    (what of the pool's output arrived at an account of the trader)."""
+    cdef uint32_t end = tx.instructions[leg.position].end, i
+    cdef uint16_t payer = NO_ACCOUNT
+    cdef uint64_t arrived, largest = 0
+    cdef bint owned = False
+    cdef Transfer* transfer
+    cdef TokenAccount* entry
+    for i in range(d.n_transfers):
+        transfer = &d.transfers[i]
+        if transfer.position <= leg.position or transfer.position >= end:
+            continue
+        if payer == NO_ACCOUNT and transfer.destination == leg.vault_in:
+            payer = transfer.source
+            if leg.trader == NO_ACCOUNT:
+                leg.trader = transfer.authority
+    for i in range(d.n_transfers):
+        transfer = &d.transfers[i]
+        if transfer.position <= leg.position or transfer.position >= end:
+            continue
+        if transfer.source == payer:
+            leg.trader_in += transfer.amount
+        if transfer.source == leg.vault_out:
+            arrived = received(tx, d, transfer)
+            entry = token_account(tx, transfer.destination)
+            if (leg.trader != NO_ACCOUNT and entry != NULL and entry.has_owner
+                    and mv_equal32(entry.owner, tx.keys[leg.trader])):
+                leg.trader_out += arrived
+                owned = True
+            if arrived > largest:
+                largest = arrived
+    if not owned:
+        leg.trader_out = largest
+
+
+cdef uint32_t nearest_router(Transaction* tx, Decoded* d, uint32_t position) noexcept nogil:
+    """The router that called this instruction, directly or through others; NONE."""
+    cdef const Program* program
+    cdef uint32_t caller = tx.instructions[position].parent
+    while caller != NONE:
+        program = program_at(tx, d, tx.instructions[caller].program)
+        if program != NULL and program.kind == ROUTER:
+            return caller
+        caller = tx.instructions[caller].parent
+    return NONE
+
+
+cdef void finish_leg(Transaction* tx, Decoded* d, Leg* leg) noexcept nogil:
+    """Router, trader, mints and reserves, once the amounts stand."""
+    leg.router = nearest_router(tx, d, leg.position)
+    settle_trader(tx, d, leg)
+    settle_balances(tx, d, leg)
+
+
+cdef void find_legs(Transaction* tx, Decoded* d, uint32_t position, const Program* venue) noexcept nogil:
+    """The legs of a venue's instruction."""
+    cdef Instruction* ix = &tx.instructions[position]
+    cdef uint64_t leading = leading_bytes(ix)
+    cdef uint32_t i, k, count, number = 0
+    cdef bint tried = False
+    cdef const SwapInstruction* row
+    cdef Leg* leg
+    cdef Leg found[LEGS_AN_INSTRUCTION]
+    for i in range(venue.n_instructions):
+        row = &venue.instructions[i]
+        if not matches(row, ix, leading):
+            continue
+        # A row without discriminator matches quote updates too: no attempt unless tokens moved.
+        tried = tried or row.n_discriminator > 0
+        if tx.failed or d.n_legs + LEGS_AN_INSTRUCTION > MAX_LEGS:
+            continue
+        if venue.legs != NULL and row.vault_a == NO_POSITION:
+            for k in range(LEGS_AN_INSTRUCTION):
+                start_leg(&found[k], venue, position, k)
+            count = venue.legs(tx, ix, d.transfers, d.n_transfers, found, LEGS_AN_INSTRUCTION)
+        else:
+            start_leg(&found[0], venue, position, number)
+            found[0].pool = resolve(tx, ix, row.pool)
+            found[0].vault_in = resolve(tx, ix, row.vault_a)
+            found[0].vault_out = resolve(tx, ix, row.vault_b)
+            found[0].trader = resolve(tx, ix, row.trader)
+            count = 1
+        for k in range(count):
+            leg = &found[k]
+            if settle_amounts(tx, d, leg):
+                finish_leg(tx, d, leg)
+            elif venue.amounts_from_event:
+                # events.pyx fills it, or drops it where the event is missing.
+                leg.flags = AMOUNTS_FROM_EVENT
+                leg.router = nearest_router(tx, d, leg.position)
+            elif flow_vaults(tx, d, leg) and settle_amounts(tx, d, leg):
+                finish_leg(tx, d, leg)
+            else:
+                continue
+            tried = True
+            leg.number = number
+            number += 1
+            d.legs[d.n_legs] = leg[0]
+            d.n_legs += 1
+    if tried:
+        d.attempts += 1
+
+
+cdef void order_legs(Decoded* d) noexcept nogil:
+    """By position; those that flow.pyx added stand at the end."""
+    cdef uint32_t i, k
+    cdef Leg leg
+    for i in range(1, d.n_legs):
+        k = i
+        while k > 0 and d.legs[k - 1].position > d.legs[k].position:
+            leg = d.legs[k]
+            d.legs[k] = d.legs[k - 1]
+            d.legs[k - 1] = leg
+            k -= 1
+
+
+cdef void decode_instructions(Transaction* tx, Decoded* d) noexcept nogil:
+    """Fills `d` for a transaction that is no mere vote."""
+    cdef uint32_t i
+    cdef const Program* program
+    cdef Instruction* ix
+    cdef bint called_venue = False, called_stranger = False, called_router = False
+    d.n_legs = d.n_transfers = d.attempts = 0
+    d.tip = d.cu_price = 0
+    d.tip_payer = d.cu_limit = NONE
+    d.dontfront = False
+    memset(d.looked_up, 0, tx.n_keys * sizeof(bint))
+    for i in range(tx.n_keys):
+        if tx.keys[i][0] == 0x0a and memcmp(tx.keys[i], DONTFRONT_FROM, 16) >= 0 and memcmp(
+                tx.keys[i], DONTFRONT_TO, 16) < 0:
+            d.dontfront = True
+    if tx.n_instructions > MAX_TRACE:
+        tx.partial = True
+        return
+    for i in range(tx.n_instructions):
+        ix = &tx.instructions[i]
+        program = program_at(tx, d, ix.program)
+        if program == NULL:
+            called_stranger = True
+        elif program.kind == TOKEN or program.kind == TOKEN_2022:
+            if not tx.failed:
+                read_token_instruction(tx, d, ix, i, program.kind == TOKEN_2022)
+        elif program.kind == VENUE:
+            called_venue = True
+        elif program.kind == ROUTER:
+            called_router = True
+        elif program.kind == SYSTEM:
+            if not tx.failed:
+                read_system_instruction(tx, d, ix)
+        elif program.kind == COMPUTE_BUDGET and ix.inner == NONE:
+            read_budget_instruction(d, ix)
+    if not called_venue and (tx.failed or not called_stranger or d.n_transfers < 2):
+        return
+    link_calls(tx, d)
+    for i in range(tx.n_instructions):
+        program = program_at(tx, d, tx.instructions[i].program)
+        if program != NULL and program.kind == VENUE:
+            find_legs(tx, d, i, program)
+    if tx.failed:
+        return
+    if called_stranger and d.n_transfers >= 2:
+        i = d.n_legs
+        find_unknown_venues(tx, d)
+        while i < d.n_legs:
+            finish_leg(tx, d, &d.legs[i])
+            i += 1
+        order_legs(d)
+    if d.n_legs:
+        read_events(tx, d)

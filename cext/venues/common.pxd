@@ -1,0 +1,25 @@
+"""What event readers of several venues share."""
+
+from libc.math cimport NAN
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from mevstream.cext.model cimport NO_ACCOUNT, Leg, SwapEvent, Transaction
+from mevstream.cext.wire cimport mv_equal32, mv_u128_double
+
+cdef inline bint of_pool(const Transaction* tx, const Leg* leg, const uint8_t* pool) noexcept nogil:
+    """Whether the 32 bytes are the leg's pool."""
+    return leg.pool != NO_ACCOUNT and mv_equal32(tx.keys[leg.pool], pool)
+
+cdef inline double price_of_root(const uint8_t* root, bint token_0_in) noexcept nogil:
+    """mint_out per mint_in from a Q64.64 square root of token 1 per token 0; NaN for zero."""
+    cdef double value = mv_u128_double(root) / 18446744073709551616.0
+    value *= value
+    if value == 0.0:
+        return NAN
+    return value if token_0_in else 1.0 / value
+
+cdef inline void mend_fee(
+    uint64_t* amount, uint64_t transfer_fee, uint64_t leg_amount) noexcept nogil:
+    """Events tell amounts without a Token-2022 transfer fee, the transfers with it."""
+    if amount[0] != leg_amount and amount[0] + transfer_fee == leg_amount:
+        amount[0] = leg_amount
