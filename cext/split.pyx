@@ -139,6 +139,12 @@ cdef class Extents:
             raise IndexError(index)
         return self.data[self.fields[index].value:self.fields[index].end]
 
+    def payloads(self):
+        """The values of all of them, as memoryviews on `data`."""
+        cdef Py_ssize_t i
+        view = memoryview(self.data)
+        return [view[self.fields[i].value:self.fields[i].end] for i in range(self.count)]
+
     def run(self, Py_ssize_t first, Py_ssize_t count):
         """`count` fields from number `first` on, tags and lengths included, as message bytes.
 

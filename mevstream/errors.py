@@ -5,5 +5,5 @@ class MevstreamError(Exception):
     """What went wrong, in one line that names the input and the cause."""
 
 
-class InputError(MevstreamError):
+class InputError(MevstreamError, ValueError):
     """An input is not what it should be: unreadable, cut off, of another format."""

@@ -1,0 +1,520 @@
+"""Columnar protobuf messages: numpy views on their columns, and messages made of columns.
+
+A column is a packed fixed-width field (or one `bytes` field of fixed-width rows), so its payload
+is a little-endian array on the wire. `Layout` knows where the columns of one message type are; it
+takes them out of a message without copying and leaves the rest (scalars, names, unknown fields)
+as a small message of the same type for the protobuf class. What is accepted is what upb, the core
+of google.protobuf, accepts.
+"""
+
+from cpython.buffer cimport (
+    PyBUF_SIMPLE,
+    PyBUF_STRIDES,
+    PyBuffer_IsContiguous,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport INT32_MAX, UINT32_MAX, int16_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+import numpy as np
+
+cdef object frombuffer = np.frombuffer
+cdef object ndarray = np.ndarray
+
+cdef enum:
+    MAX_COLUMNS = 256
+    MAX_NUMBER = 1024
+    MAX_DEPTH = 100  # nesting of groups that upb follows
+
+cdef const char* ZEROS = b"\0\0\0\0\0\0\0\0"
+
+# -- the wire ------------------------------------------------------------------------------------
+
+cdef enum Wire:
+    VARINT = 0
+    FIXED64 = 1
+    DELIMITED = 2
+    GROUP = 3
+    END_GROUP = 4
+    FIXED32 = 5
+
+
+cdef struct Field:
+    uint32_t number
+    uint32_t wire
+    const uint8_t* value
+    const uint8_t* end
+
+
+cdef const uint8_t* short_varint(
+    const uint8_t* p, const uint8_t* end, uint64_t limit, uint32_t* out
+) noexcept nogil:
+    """A tag or a length: five bytes at most, and a value up to `limit`. NULL if malformed."""
+    cdef uint64_t value = 0
+    cdef int shift = 0
+    while p < end and shift < 35:
+        value |= <uint64_t>(p[0] & 0x7F) << shift
+        p += 1
+        if (p - 1)[0] < 0x80:
+            if value > limit:
+                return NULL
+            out[0] = <uint32_t>value
+            return p
+        shift += 7
+    return NULL
+
+
+cdef const uint8_t* skip_value(
+    const uint8_t* p, const uint8_t* end, uint32_t wire, Field* field
+) noexcept nogil:
+    """Steps over one value that is no group, noting where it lies."""
+    cdef uint32_t size = 0
+    if wire == DELIMITED:
+        p = short_varint(p, end, INT32_MAX, &size)
+        if p == NULL:
+            return NULL
+    elif wire == FIXED32:
+        size = 4
+    elif wire == FIXED64:
+        size = 8
+    elif wire == VARINT:
+        while True:
+            if size == 10 or p + size == end:
+                return NULL
+            size += 1
+            if p[size - 1] < 0x80:
+                break
+    else:
+        return NULL
+    if size > <size_t>(end - p):
+        return NULL
+    field.value = p
+    field.end = p + size
+    return field.end
+
+
+cdef const uint8_t* skip_group(
+    const uint8_t* p, const uint8_t* end, uint32_t number
+) noexcept nogil:
+    """Steps over a group and its end tag. Inside, upb takes any field number, even zero."""
+    cdef uint32_t open_groups[MAX_DEPTH]
+    cdef uint32_t tag = 0
+    cdef int depth = 1
+    cdef Field field
+    open_groups[0] = number
+    while depth:
+        p = short_varint(p, end, UINT32_MAX, &tag)
+        if p == NULL:
+            return NULL
+        if tag & 7 == GROUP:
+            if depth == MAX_DEPTH:
+                return NULL
+            open_groups[depth] = tag >> 3
+            depth += 1
+        elif tag & 7 == END_GROUP:
+            depth -= 1
+            if open_groups[depth] != tag >> 3:
+                return NULL
+        else:
+            p = skip_value(p, end, tag & 7, &field)
+            if p == NULL:
+                return NULL
+    return p
+
+
+cdef const uint8_t* next_field(
+    const uint8_t* p, const uint8_t* end, Field* field
+) noexcept nogil:
+    """Reads the extent of one field of a message; returns the position behind it, or NULL."""
+    cdef uint32_t tag = 0
+    p = short_varint(p, end, UINT32_MAX, &tag)
+    if p == NULL or tag >> 3 == 0:
+        return NULL
+    field.number = tag >> 3
+    field.wire = tag & 7
+    if field.wire == GROUP:
+        field.value = p
+        field.end = skip_group(p, end, field.number)
+        return field.end
+    return skip_value(p, end, field.wire, field)
+
+
+cdef inline uint32_t varint_size(uint64_t value) noexcept nogil:
+    cdef uint32_t size = 1
+    while value >= 0x80:
+        value >>= 7
+        size += 1
+    return size
+
+
+cdef inline uint8_t* put_varint(uint8_t* p, uint64_t value) noexcept nogil:
+    while value >= 0x80:
+        p[0] = <uint8_t>(value | 0x80)
+        value >>= 7
+        p += 1
+    p[0] = <uint8_t>value
+    return p + 1
+
+
+cdef inline uint8_t* put_delimited(
+    uint8_t* p, uint32_t tag, const void* value, uint64_t size
+) noexcept nogil:
+    p = put_varint(put_varint(p, tag), size)
+    if size:  # `value` may be NULL where there is nothing
+        memcpy(p, value, size)
+    return p + size
+
+
+cdef malformed(Py_ssize_t offset):
+    return ValueError(f"malformed protobuf at byte {offset}")
+
+
+cdef int check_size(uint64_t size) except -1:
+    if size > INT32_MAX:
+        raise ValueError(f"{size} bytes are more than the 2 GiB of a protobuf message")
+    return 0
+
+
+# -- columns -------------------------------------------------------------------------------------
+
+cdef struct Spec:
+    uint32_t number
+    uint32_t element  # 4 or 8: a packed field of such values; 0: one bytes field
+    uint32_t width    # bytes a row
+    int leader        # the column that tells how many rows there are, or -1
+
+
+cdef struct Found:
+    const uint8_t* value
+    uint64_t size
+    uint32_t runs
+    uint8_t* joined   # where a column that came in several runs is put together
+
+
+cdef Py_ssize_t scan(
+    const uint8_t* begin,
+    const uint8_t* end,
+    const int16_t* slots,
+    const Spec* specs,
+    Found* found,
+    uint8_t* rest,
+) noexcept nogil:
+    """One pass over a message. The first (rest is NULL) notes the columns and measures the rest;
+    the second copies the rest and joins the columns that came in several runs. Returns the size
+    of the rest, or -1 - the offset of the field that is malformed."""
+    cdef const uint8_t* p = begin
+    cdef const uint8_t* start
+    cdef Py_ssize_t rest_size = 0
+    cdef Field field
+    cdef int slot
+    cdef uint32_t element
+    cdef uint64_t size
+    while p < end:
+        start = p
+        p = next_field(p, end, &field)
+        if p == NULL:
+            return -1 - (start - begin)
+        slot = slots[field.number] if field.number < MAX_NUMBER else -1
+        if slot >= 0:
+            element = specs[slot].element
+            size = field.end - field.value
+            if field.wire == DELIMITED:
+                if element and size % element:
+                    return -1 - (start - begin)
+            elif not (
+                (field.wire == FIXED32 and element == 4) or (field.wire == FIXED64 and element == 8)
+            ):
+                slot = -1  # another wire type than the field's: an unknown field
+        if slot < 0:
+            if rest != NULL:
+                memcpy(rest + rest_size, start, p - start)
+            rest_size += p - start
+        elif rest == NULL:
+            if element == 0:  # of a singular field the last one counts
+                found[slot].value = field.value
+                found[slot].size = size
+            elif size:
+                found[slot].value = field.value
+                found[slot].size += size
+                found[slot].runs += 1
+        elif found[slot].joined != NULL:
+            memcpy(found[slot].joined, field.value, size)
+            found[slot].joined += size
+    return rest_size
+
+
+cdef class Layout:
+    """The columns of one message type.
+
+    `fields` has one tuple for each: (name, field number, numpy dtype, bytes a row, name of the
+    leading column or None, value where the column is missing). A column whose rows are wider than
+    its dtype is a `bytes` field and reads as a two-dimensional array. All columns with the same
+    leader have as many rows as it has. `padding` is the number of a `bytes` field that aligns the
+    payloads, 0 for none; it is dropped on reading.
+    """
+
+    cdef readonly tuple names
+    cdef list dtypes, empties, defaults
+    cdef dict index
+    cdef uint32_t padding_tag
+    cdef int count
+    cdef Spec specs[MAX_COLUMNS]
+    cdef int16_t slots[MAX_NUMBER]
+
+    def __init__(self, fields, uint32_t padding=0):
+        fields = list(fields)
+        numbers = [field[1] for field in fields] + ([padding] if padding else [])
+        if len(fields) >= MAX_COLUMNS or len(set(numbers)) < len(numbers):
+            raise ValueError("too many columns, or two with one field number")
+        if any(not 0 < number < MAX_NUMBER for number in numbers):
+            raise ValueError(f"a field number outside 1 … {MAX_NUMBER - 1}")
+        self.names = tuple(field[0] for field in fields)
+        self.index = {name: i for i, name in enumerate(self.names)}
+        self.dtypes, self.empties, self.defaults = [], [], []
+        self.count = len(fields)
+        memset(self.slots, 0xFF, sizeof(self.slots))
+        for i, (_, number, dtype, width, leader, default) in enumerate(fields):
+            dtype = np.dtype(dtype)
+            packed = width == dtype.itemsize and width in (4, 8)
+            if not packed and width % dtype.itemsize:
+                raise ValueError(f"rows of {width} bytes do not hold whole {dtype} values")
+            self.specs[i].number = number
+            self.specs[i].element = width if packed else 0
+            self.specs[i].width = width
+            self.specs[i].leader = -1 if leader is None else self.index[leader]
+            self.slots[number] = i
+            self.dtypes.append(dtype)
+            self.defaults.append(default)
+            empty = np.empty(0 if packed else (0, width // dtype.itemsize), dtype)
+            empty.flags.writeable = False
+            self.empties.append(empty)
+        self.padding_tag = 0
+        if padding:
+            self.padding_tag = padding << 3 | DELIMITED
+            self.specs[self.count].number = padding
+            self.specs[self.count].element = 0
+            self.slots[padding] = self.count
+
+    def read(self, bytes data not None):
+        """(rest, columns): the message without its columns, and a read-only array for each column.
+
+        The arrays are views on `data`, save for a column that came in several runs (joined into
+        bytes of its own) and one that is missing while its table has rows (filled with its
+        default). Raises ValueError for what is no such message, and where row counts differ.
+        """
+        cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(data)
+        cdef const uint8_t* end = begin + PyBytes_GET_SIZE(data)
+        cdef Found found[MAX_COLUMNS]
+        cdef Py_ssize_t rest_size
+        cdef uint8_t* out
+        cdef bytes rest, joined
+        cdef dict columns = {}, parts = {}
+        cdef int i
+        memset(found, 0, (self.count + 1) * sizeof(Found))
+        with nogil:
+            rest_size = scan(begin, end, self.slots, self.specs, found, NULL)
+        if rest_size < 0:
+            raise malformed(-1 - rest_size)
+        self.check_rows(found)
+        rest = PyBytes_FromStringAndSize(NULL, rest_size)
+        for i in range(self.count):
+            if found[i].runs > 1:
+                joined = PyBytes_FromStringAndSize(NULL, found[i].size)
+                found[i].joined = <uint8_t*>PyBytes_AS_STRING(joined)
+                parts[i] = joined
+        out = <uint8_t*>PyBytes_AS_STRING(rest)
+        with nogil:
+            scan(begin, end, self.slots, self.specs, found, out)
+        for i in range(self.count):
+            if found[i].runs > 1:
+                columns[self.names[i]] = frombuffer(parts[i], self.dtypes[i])
+            else:
+                columns[self.names[i]] = self.view(data, found, i, found[i].value - begin)
+        return rest, columns
+
+    cdef view(self, bytes data, Found* found, int i, Py_ssize_t offset):
+        cdef Spec* spec = &self.specs[i]
+        cdef uint64_t rows
+        if found[i].size == 0:
+            rows = self.rows(found, spec.leader) if spec.leader >= 0 else 0
+            if rows == 0:
+                return self.empties[i]
+            shape = rows if spec.element else (rows, spec.width // self.dtypes[i].itemsize)
+            array = np.full(shape, self.defaults[i], self.dtypes[i])
+            array.flags.writeable = False
+            return array
+        if spec.element:
+            return frombuffer(data, self.dtypes[i], found[i].size // spec.element, offset)
+        itemsize = self.dtypes[i].itemsize
+        array = frombuffer(data, self.dtypes[i], found[i].size // itemsize, offset)
+        return array.reshape(-1, spec.width // itemsize)
+
+    cdef uint64_t rows(self, Found* found, int i) noexcept:
+        return found[i].size // self.specs[i].width
+
+    cdef check_rows(self, Found* found):
+        """Whole rows, and as many as the leader has or none at all."""
+        cdef int i, leader
+        for i in range(self.count):
+            if found[i].size == 0:
+                continue
+            leader = self.specs[i].leader
+            if found[i].size % self.specs[i].width:
+                raise ValueError(
+                    f"{self.names[i]} has {found[i].size} bytes, "
+                    f"no multiple of {self.specs[i].width}"
+                )
+            if leader >= 0 and self.rows(found, i) != self.rows(found, leader):
+                raise ValueError(
+                    f"{self.names[i]} has {self.rows(found, i)} rows, "
+                    f"{self.names[leader]} has {self.rows(found, leader)}"
+                )
+
+    def write(self, bytes head not None, columns not None):
+        """`head` (a message without columns, as bytes) followed by `columns`, a mapping of names
+        to arrays; a name that is not there, or an empty array, leaves its field out.
+
+        Arrays of another dtype are converted where every value fits. Each payload starts on a
+        multiple of 8 bytes from the start of the message. Raises ValueError for unknown names,
+        values that do not fit, wrong shapes and different row counts.
+        """
+        cdef Py_buffer buffers[MAX_COLUMNS]
+        cdef Found found[MAX_COLUMNS]
+        cdef Py_ssize_t head_size = PyBytes_GET_SIZE(head)
+        cdef const uint8_t* start = <const uint8_t*>PyBytes_AS_STRING(head)
+        cdef uint64_t total
+        cdef uint8_t* out
+        cdef bytes message
+        cdef int i, held = 0
+        memset(found, 0, self.count * sizeof(Found))
+        try:
+            for i in range(self.count):
+                value = columns.get(self.names[i])
+                if value is None:
+                    continue
+                self.borrow(i, value, &buffers[held])
+                found[i].value = <const uint8_t*>buffers[held].buf
+                found[i].size = buffers[held].len
+                held += 1
+                self.check_shape(i, &buffers[held - 1])
+            if held < len(columns):
+                for name in columns:
+                    if name not in self.index:
+                        raise ValueError(f"there is no column {name!r}")
+            self.check_rows(found)
+            total = self.end_of_columns(head_size, found)
+            check_size(total)
+            message = PyBytes_FromStringAndSize(NULL, total)
+            out = <uint8_t*>PyBytes_AS_STRING(message)
+            with nogil:
+                memcpy(out, start, head_size)
+                self.put_columns(out, head_size, found)
+            return message
+        finally:
+            for i in range(held):
+                PyBuffer_Release(&buffers[i])
+
+    cdef int borrow(self, int i, value, Py_buffer* buffer) except -1:
+        """Takes the buffer of one column, C-contiguous and of its dtype."""
+        if type(value) is not ndarray or value.dtype is not self.dtypes[i]:
+            value = self.convert(i, value)
+        PyObject_GetBuffer(value, buffer, PyBUF_STRIDES)
+        if not PyBuffer_IsContiguous(buffer, b"C"):
+            PyBuffer_Release(buffer)
+            PyObject_GetBuffer(np.ascontiguousarray(value), buffer, PyBUF_STRIDES)
+        return 0
+
+    cdef int check_shape(self, int i, const Py_buffer* buffer) except -1:
+        cdef Spec* spec = &self.specs[i]
+        if spec.element:
+            if buffer.ndim == 1:
+                return 0
+        elif buffer.ndim == 2 and buffer.shape[1] * buffer.itemsize == spec.width:
+            return 0
+        wanted = "(n,)" if spec.element else f"(n, {spec.width // self.dtypes[i].itemsize})"
+        shape = tuple([buffer.shape[k] for k in range(buffer.ndim)])
+        raise ValueError(f"{self.names[i]} has shape {shape}, not {wanted}")
+
+    cdef convert(self, int i, value):
+        given = np.asarray(value)
+        dtype = self.dtypes[i]
+        if given.dtype == dtype:
+            return given.astype(dtype, copy=False)
+        if given.size == 0:
+            return given.astype(dtype)
+        if given.dtype.kind in "iufb":
+            with np.errstate(all="ignore"):
+                converted = given.astype(dtype)
+            if np.array_equal(converted, given, equal_nan=dtype.kind == "f"):
+                return converted
+        raise ValueError(f"{self.names[i]} has {given.dtype} values that do not fit in {dtype}")
+
+    cdef uint64_t end_of_columns(self, uint64_t at, const Found* found) noexcept nogil:
+        """Where the message ends if the columns start at `at`."""
+        cdef int i
+        cdef uint64_t size
+        for i in range(self.count):
+            size = found[i].size
+            if size:
+                at = self.payload_start(at, i, size) + size
+        return at
+
+    cdef uint64_t payload_start(self, uint64_t at, int i, uint64_t size) noexcept nogil:
+        cdef uint64_t start = at + varint_size(self.specs[i].number << 3) + varint_size(size)
+        cdef uint32_t gap
+        if self.padding_tag:
+            gap = -start & 7
+            # The smallest padding field is a tag and a zero length.
+            start += gap + 8 if 0 < gap <= varint_size(self.padding_tag) else gap
+        return start
+
+    cdef void put_columns(self, uint8_t* out, uint64_t at, const Found* found) noexcept nogil:
+        cdef int i
+        cdef uint64_t size, gap
+        cdef uint8_t* p = out + at
+        for i in range(self.count):
+            size = found[i].size
+            if size == 0:
+                continue
+            gap = self.payload_start(p - out, i, size) - (p - out)
+            gap -= varint_size(self.specs[i].number << 3) + varint_size(size)
+            if gap:
+                gap -= varint_size(self.padding_tag) + 1
+                p = put_delimited(p, self.padding_tag, ZEROS, gap)
+            p = put_delimited(p, self.specs[i].number << 3 | DELIMITED, found[i].value, size)
+
+
+# -- repeated records ----------------------------------------------------------------------------
+
+def join(bytes head not None, uint32_t number, payloads):
+    """`head` followed by one delimited field `number` for each of `payloads` (bytes-like)."""
+    cdef list items = list(payloads)
+    cdef Py_ssize_t n = len(items)
+    cdef Py_ssize_t held = 0, i
+    cdef uint64_t total = PyBytes_GET_SIZE(head)
+    cdef uint32_t tag = number << 3 | DELIMITED
+    cdef uint8_t* p
+    cdef bytes message
+    cdef Py_buffer* buffers = <Py_buffer*>calloc(n + 1, sizeof(Py_buffer))
+    if buffers == NULL:
+        raise MemoryError
+    try:
+        for i in range(n):
+            PyObject_GetBuffer(items[i], &buffers[i], PyBUF_SIMPLE)
+            held = i + 1
+            total += varint_size(tag) + varint_size(buffers[i].len) + buffers[i].len
+        check_size(total)
+        message = PyBytes_FromStringAndSize(NULL, total)
+        p = <uint8_t*>PyBytes_AS_STRING(message)
+        memcpy(p, PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head))
+        p += PyBytes_GET_SIZE(head)
+        for i in range(n):
+            p = put_delimited(p, tag, buffers[i].buf, buffers[i].len)
+        return message
+    finally:
+        for i in range(held):
+            PyBuffer_Release(&buffers[i])
+        free(buffers)

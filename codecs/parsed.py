@@ -1,0 +1,115 @@
+"""ParsedBatch: numpy views on the columns of a message, and messages made of columns."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mevstream.codecs.columns import NONE, ColumnSchema
+from mevstream.codecs.envelope import EnvelopeView
+from mevstream.errors import InputError
+from mevstream.schemas.parsed_pb2 import ParsedBatch
+
+KEY_COLUMNS = (
+    "tx_payer",
+    "tx_tip_payer",
+    "swap_program",
+    "swap_pool",
+    "swap_trader",
+    "swap_mint_in",
+    "swap_mint_out",
+    "swap_vault_in",
+    "swap_vault_out",
+)
+"""Columns that hold rows of `keys`."""
+
+NAME_COLUMNS = ("swap_venue", "swap_router")
+"""Columns that hold positions in `names`."""
+
+_NONE_COLUMNS = (
+    *KEY_COLUMNS,
+    *NAME_COLUMNS,
+    "tx_version",
+    "tx_error",
+    "tx_error_instruction",
+    "tx_error_detail",
+    "tx_error_custom",
+    "tx_cu_limit",
+    "swap_inner",
+)
+SCHEMA = ColumnSchema(
+    ParsedBatch,
+    leaders=("tx_index", "swap_tx"),
+    widths={"keys": 32, "tx_signature": 64},
+    defaults={
+        **dict.fromkeys(_NONE_COLUMNS, NONE),
+        "swap_decimals_in": 255,
+        "swap_decimals_out": 255,
+    },
+)
+
+
+class ParsedView(EnvelopeView):
+    """A ParsedBatch message, looked at in place.
+
+    Beside the envelope, every column of schemas/parsed.proto is an attribute: a read-only,
+    one-dimensional array of uint32 (fixed32), uint64 (fixed64) or float64 (double) with `n_tx`
+    rows (tx_*) or `n_swaps` rows (swap_*). `keys` is uint8 of shape (k, 32), `tx_signature` of
+    shape (n_tx, 64). `malformed` has its own length. `names` is a list of str.
+
+    A column that the writer did not know reads as NONE where the schema has 0xFFFFFFFF for none
+    or unknown (and as a top-level `swap_inner`), as 255 for decimals, NaN for double, else as 0.
+
+    The arrays keep the message alive. Opening checks the wire format and the row counts and
+    raises InputError; `validate` checks the rows, too.
+    """
+
+    n_tx: int
+    n_swaps: int
+    names: list[str]
+    schema: ColumnSchema[Any] = SCHEMA
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, column: str) -> NDArray[Any]: ...
+
+    def __init__(self, data: bytes) -> None:
+        message, columns = self.schema.read(data)
+        super().__init__(message)
+        self.names = list(message.names)
+        self.n_tx = len(columns["tx_index"])
+        self.n_swaps = len(columns["swap_tx"])
+        self.__dict__.update(columns)
+
+    def validate(self) -> None:
+        """Checks what a batch from elsewhere may have wrong and this process relies on.
+
+        Raises InputError where a key or name column points outside its table, `swap_tx` outside
+        the transactions, or a block hash is not 32 bytes or none.
+        """
+        for column in KEY_COLUMNS:
+            self._check_indexes(column, len(self.keys), "keys")
+        for column in NAME_COLUMNS:
+            self._check_indexes(column, len(self.names), "names")
+        if self.n_swaps and self.swap_tx.max() >= self.n_tx:
+            raise InputError(f"ParsedBatch: swap_tx points outside {self.n_tx} transactions")
+        for name in ("blockhash", "parent_blockhash"):
+            if len(getattr(self, name)) not in (0, 32):
+                raise InputError(f"ParsedBatch: {name} is not 32 bytes")
+
+    def _check_indexes(self, column: str, size: int, table: str) -> None:
+        indexes = getattr(self, column)
+        # NONE + 1 wraps to 0.
+        if len(indexes) and (indexes + np.uint32(1)).max() > size:
+            raise InputError(f"ParsedBatch: {column} points outside {size} {table}")
+
+
+def encode_parsed(envelope: Mapping[str, Any], columns: Mapping[str, ArrayLike]) -> bytes:
+    """ParsedBatch bytes from the fields of its envelope (with `names`) and its columns.
+
+    Shapes and dtypes are those of `ParsedView`; a column of another dtype is converted if its
+    values fit. A column may be left out: it then reads as its default. Every payload starts on a
+    multiple of 8 bytes. Raises InputError for names, shapes and row counts that do not match.
+    """
+    return SCHEMA.write(envelope, columns)
