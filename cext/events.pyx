@@ -66,6 +66,8 @@ cdef void apply_event(Transaction* tx, Leg* leg, const SwapEvent* event) noexcep
         leg.mint_out = event.mint_out
         leg.flags |= EVENT_CONFIRMED
         settle_curve(tx, leg)
+    elif event.amounts_not_comparable:
+        pass
     elif leg.amount_in == event.amount_in and leg.amount_out == event.amount_out:
         leg.flags |= EVENT_CONFIRMED
     else:
@@ -144,7 +146,9 @@ cdef void check_route(
             leg.router_seen = True
             leg.flags |= ROUTER_CONFIRMED
             return
-        if other == NULL and mint_in != NULL:
+        # A curve's event of early 2025 has no fee, so what the trader got is not known.
+        if other == NULL and mint_in != NULL and not (
+                leg.flags & AMOUNTS_FROM_EVENT and not leg.flags & FEE_TOLD):
             other = leg
     if other != NULL:
         other.router_seen = True

@@ -147,6 +147,7 @@ cdef struct Transaction:
     TokenAccount* token_accounts        # [MAX_KEYS]
     uint32_t n_token_accounts
     uint16_t token_account_of[MAX_KEYS] # index + 1 into token_accounts; 0 none
+    void* key_cache            # keys by their base58 text (transaction.pyx)
 
 # -- the registry's rows -------------------------------------------------------------------------
 
@@ -180,6 +181,7 @@ cdef struct SwapEvent:
     uint64_t amount_in         # as the pool saw it: comparable to Leg.amount_in
     uint64_t amount_out
     uint64_t fee
+    bint amounts_not_comparable
     bint has_fee
     bint fee_in_output
     double price_after         # NaN untold

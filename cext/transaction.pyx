@@ -7,14 +7,14 @@ asks for them, which for most transactions is never.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from mevstream.cext.model cimport (
     MAX_KEYS, NONE, Instruction, TokenAccount, Transaction,
 )
 from mevstream.cext.wire cimport (
     MV_LIKELY, MV_UNLIKELY, mv_base58_key, mv_decimal, mv_equal32, mv_length, mv_packed_varints,
-    mv_skip, mv_tag, mv_utf8, mv_varint,
+    mv_skip, mv_string_run, mv_tag, mv_u64, mv_utf8, mv_utf8_key, mv_varint,
 )
 
 cdef enum:
@@ -50,6 +50,16 @@ cdef struct Group:
     uint32_t first
     uint32_t count
 
+# Mints and owners come as base58 text, and the same few again and again: decoded ones are kept by
+# their text. A cell is simply overwritten by the next text that falls on it.
+cdef enum:
+    CACHE_CELLS = 4096
+
+cdef struct CachedKey:
+    uint8_t text[44]
+    uint32_t n_text
+    uint8_t key[32]
+
 cdef struct Scratch:
     Group groups[MAX_GROUPS]
     uint32_t n_groups
@@ -67,12 +77,15 @@ cdef bint transaction_init(Transaction* tx) noexcept nogil:
     tx.capacity = 512
     tx.instructions = <Instruction*>malloc(tx.capacity * sizeof(Instruction))
     tx.token_accounts = <TokenAccount*>calloc(MAX_KEYS, sizeof(TokenAccount))
-    return tx.instructions != NULL and tx.token_accounts != NULL
+    tx.key_cache = calloc(CACHE_CELLS, sizeof(CachedKey))
+    return tx.instructions != NULL and tx.token_accounts != NULL and tx.key_cache != NULL
 
 
 cdef void transaction_free(Transaction* tx) noexcept nogil:
     free(tx.instructions)
     free(tx.token_accounts)
+    free(tx.key_cache)
+    tx.key_cache = NULL
     tx.instructions = NULL
     tx.token_accounts = NULL
 
@@ -148,12 +161,23 @@ cdef const uint8_t* read_header(Transaction* tx, const uint8_t* p, const uint8_t
 cdef bint read_instruction(
     Instruction* ix, const uint8_t* p, const uint8_t* end, bint inner) noexcept nogil:
     """CompiledInstruction or InnerInstruction (which has a stack height too)."""
+    cdef const uint8_t* q
     cdef uint32_t tag, length
     cdef uint64_t value
     ix.data = ix.accounts = p
     ix.n_data = ix.n_accounts = 0
     ix.program = 0
     ix.height = 0
+    # The form that every encoder writes: 08 program, 12 accounts, 1a data[, 20 height].
+    if end - p > 4 and p[0] == VARINT_1 and p[1] < 128 and p[2] == BYTES_2 and p[3] < end - p - 4:
+        q = p + 4 + p[3]
+        if p[3] < 128 and end - q >= 2 and q[0] == BYTES_3 and q[1] < 128 and q[1] <= end - q - 2:
+            ix.program = p[1]
+            ix.accounts = p + 4
+            ix.n_accounts = p[3]
+            ix.data = q + 2
+            ix.n_data = q[1]
+            p = q + 2 + q[1]
     while p < end:
         p = mv_tag(p, end, &tag)
         if p == NULL:
@@ -222,6 +246,13 @@ cdef bint read_message(
                 else:
                     tx.keys[tx.n_static] = p
                     tx.n_static += 1
+                    p += 32
+                    # The others follow at a fixed distance.
+                    while end - p >= 34 and p[0] == BYTES_2 and p[1] == 32 and tx.n_static < MAX_KEYS:
+                        tx.keys[tx.n_static] = p + 2
+                        tx.n_static += 1
+                        p += 34
+                    continue
             elif tag == BYTES_4:
                 if tx.n_outer == MAX_INSTRUCTIONS:
                     tx.partial = True
@@ -286,9 +317,10 @@ cdef bint read_transaction(
 
 # -- metadata -------------------------------------------------------------------------------------
 
-cdef bint check_amount(const uint8_t* p, const uint8_t* end) noexcept nogil:
+cdef inline bint check_amount(const uint8_t* p, const uint8_t* end) noexcept nogil:
     """UiTokenAmount: a double, decimals, two strings."""
     cdef uint32_t tag, length
+    cdef uint64_t value
     while p < end:
         p = mv_tag(p, end, &tag)
         if p == NULL:
@@ -298,6 +330,12 @@ cdef bint check_amount(const uint8_t* p, const uint8_t* end) noexcept nogil:
             if p == NULL or not mv_utf8(p, length):
                 return False
             p += length
+        elif tag == FIXED64_1 and end - p >= 8:
+            p += 8
+        elif tag == VARINT_2:
+            p = mv_varint(p, end, &value)
+            if p == NULL:
+                return False
         else:
             p = mv_skip(p, end, tag)
             if p == NULL:
@@ -305,7 +343,7 @@ cdef bint check_amount(const uint8_t* p, const uint8_t* end) noexcept nogil:
     return True
 
 
-cdef bint check_balance(const uint8_t* p, const uint8_t* end, uint32_t* account) noexcept nogil:
+cdef inline bint check_balance(const uint8_t* p, const uint8_t* end, uint32_t* account) noexcept nogil:
     """TokenBalance: well-formed, and of which account."""
     cdef uint32_t tag, length
     cdef uint64_t value
@@ -322,7 +360,7 @@ cdef bint check_balance(const uint8_t* p, const uint8_t* end, uint32_t* account)
                 if not check_amount(p, p + length):
                     return False
             elif tag == BYTES_2 or tag == BYTES_4 or tag == BYTES_5:
-                if not mv_utf8(p, length):
+                if not mv_utf8_key(p, length):
                     return False
             p += length
         elif tag == VARINT_1:
@@ -437,10 +475,16 @@ cdef bint read_meta(
     Transaction* tx, Scratch* scratch, const uint8_t* p, const uint8_t* end) noexcept nogil:
     cdef uint32_t tag, length, account
     cdef uint64_t value
-    cdef const uint8_t* start
     cdef TokenAccount* entry
     while p < end:
-        start = p
+        if p[0] == BYTES_6:
+            if tx.log_begin == NULL:
+                tx.log_begin = p
+                tx.log_end = end
+            p = mv_string_run(p, end, BYTES_6, &tx.last_log, &tx.n_last_log)
+            if p == NULL:
+                return False
+            continue
         p = mv_tag(p, end, &tag)
         if p == NULL:
             return False
@@ -448,15 +492,7 @@ cdef bint read_meta(
             p = mv_length(p, end, &length)
             if p == NULL:
                 return False
-            if tag == BYTES_6:
-                if not mv_utf8(p, length):
-                    return False
-                if tx.log_begin == NULL:
-                    tx.log_begin = start
-                    tx.log_end = end
-                tx.last_log = p
-                tx.n_last_log = length
-            elif tag == BYTES_7 or tag == BYTES_8:
+            if tag == BYTES_7 or tag == BYTES_8:
                 if not check_balance(p, p + length, &account):
                     return False
                 if account >= MAX_KEYS:
@@ -661,8 +697,25 @@ cdef int transaction_parse(
 
 # -- token accounts, on demand --------------------------------------------------------------------
 
+cdef bint text_key(Transaction* tx, const uint8_t* text, uint32_t n, uint8_t* out) noexcept nogil:
+    """mv_base58_key through the cache."""
+    cdef CachedKey* cell
+    if n < 32 or n > 44:
+        return False
+    cell = &(<CachedKey*>tx.key_cache)[
+        ((mv_u64(text) ^ mv_u64(text + n - 8)) * <uint64_t>0x9E3779B97F4A7C15) >> 52]
+    if cell.n_text != n or memcmp(cell.text, text, n) != 0:
+        if not mv_base58_key(text, n, cell.key):
+            cell.n_text = 0
+            return False
+        cell.n_text = n
+        memcpy(cell.text, text, n)
+    memcpy(out, cell.key, 32)
+    return True
+
+
 cdef void decode_balance(
-    TokenAccount* entry, const uint8_t* p, const uint8_t* end, uint64_t* amount) noexcept nogil:
+    Transaction* tx, TokenAccount* entry, const uint8_t* p, const uint8_t* end, uint64_t* amount) noexcept nogil:
     """Fields of a TokenBalance that check_balance has accepted."""
     cdef uint32_t tag, length
     cdef uint64_t value
@@ -675,9 +728,9 @@ cdef void decode_balance(
             continue
         p = mv_length(p, end, &length)
         if tag == BYTES_2:
-            entry.has_mint = mv_base58_key(p, length, entry.mint)
+            entry.has_mint = text_key(tx, p, length, entry.mint)
         elif tag == BYTES_4:
-            entry.has_owner = mv_base58_key(p, length, entry.owner)
+            entry.has_owner = text_key(tx, p, length, entry.owner)
         elif tag == BYTES_5:
             # "TokenkegQ…" or "TokenzQd…"
             entry.token_2022 = length > 5 and p[5] == 122
@@ -713,7 +766,7 @@ cdef TokenAccount* token_account(Transaction* tx, uint32_t account) noexcept nog
         if entry.pre != NULL or entry.post != NULL:
             entry.decimals = 0   # proto3: an absent number is 0
         if entry.pre != NULL:
-            decode_balance(entry, entry.pre, entry.pre + entry.n_pre, &entry.pre_amount)
+            decode_balance(tx, entry, entry.pre, entry.pre + entry.n_pre, &entry.pre_amount)
         if entry.post != NULL:
-            decode_balance(entry, entry.post, entry.post + entry.n_post, &entry.post_amount)
+            decode_balance(tx, entry, entry.post, entry.post + entry.n_post, &entry.post_amount)
     return entry

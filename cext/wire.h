@@ -12,11 +12,13 @@
 #if defined(__GNUC__)
 #define MV_INLINE static inline __attribute__((always_inline))
 #define MV_COLD static __attribute__((noinline, cold))
+#define MV_OUTLINED static __attribute__((noinline))
 #define MV_LIKELY(x) __builtin_expect(!!(x), 1)
 #define MV_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #else
 #define MV_INLINE static inline
 #define MV_COLD static
+#define MV_OUTLINED static
 #define MV_LIKELY(x) (x)
 #define MV_UNLIKELY(x) (x)
 #endif
@@ -41,7 +43,7 @@ MV_INLINE int mv_equal32(mv_bytes a, mv_bytes b) {
 
 /* -- varints, tags, lengths ---------------------------------------------------------------- */
 
-MV_COLD mv_bytes mv_varint_slow(mv_bytes p, mv_bytes end, uint64_t *out) {
+MV_OUTLINED mv_bytes mv_varint_slow(mv_bytes p, mv_bytes end, uint64_t *out) {
     uint64_t value = 0;
     for (int shift = 0; shift < 70; shift += 7) {
         if (p >= end) return NULL;
@@ -65,7 +67,7 @@ MV_INLINE mv_bytes mv_varint(mv_bytes p, mv_bytes end, uint64_t *out) {
 }
 
 /* Tags and lengths are 32-bit: at most five bytes. */
-MV_COLD mv_bytes mv_tag_slow(mv_bytes p, mv_bytes end, uint32_t *tag) {
+MV_OUTLINED mv_bytes mv_tag_slow(mv_bytes p, mv_bytes end, uint32_t *tag) {
     uint64_t value = 0;
     for (int shift = 0; shift < 35; shift += 7) {
         if (p >= end) return NULL;
@@ -88,7 +90,7 @@ MV_INLINE mv_bytes mv_tag(mv_bytes p, mv_bytes end, uint32_t *tag) {
     return mv_tag_slow(p, end, tag);
 }
 
-MV_COLD mv_bytes mv_length_slow(mv_bytes p, mv_bytes end, uint32_t *length) {
+MV_OUTLINED mv_bytes mv_length_slow(mv_bytes p, mv_bytes end, uint32_t *length) {
     uint64_t value = 0;
     for (int shift = 0; shift < 35; shift += 7) {
         if (p >= end) return NULL;
@@ -123,7 +125,7 @@ MV_INLINE mv_bytes mv_length(mv_bytes p, mv_bytes end, uint32_t *length) {
 }
 
 /* Steps over the value of an unknown field (or of a known one with another wire type). */
-MV_COLD mv_bytes mv_skip(mv_bytes p, mv_bytes end, uint32_t tag) {
+MV_OUTLINED mv_bytes mv_skip(mv_bytes p, mv_bytes end, uint32_t tag) {
     uint32_t open[100]; /* upb's nesting limit */
     int depth = 0;
     for (;;) {
@@ -178,17 +180,15 @@ MV_COLD int mv_utf8_slow(mv_bytes p, mv_bytes end) {
     return 1;
 }
 
-/* Proto3 strings must be UTF-8; nearly all are ASCII, so that is asked first. */
-MV_INLINE int mv_utf8(mv_bytes p, uint32_t n) {
-    mv_bytes start = p, end = p + n;
+MV_INLINE int mv_ascii(mv_bytes p, uint32_t n) {
+    mv_bytes end = p + n;
     uint64_t high = 0;
 #if defined(__SSE2__)
     if (n >= 16) {
         __m128i seen = _mm_loadu_si128((const __m128i *)(end - 16));
         for (; end - p > 16; p += 16)
             seen = _mm_or_si128(seen, _mm_loadu_si128((const __m128i *)p));
-        if (MV_LIKELY(_mm_movemask_epi8(seen) == 0)) return 1;
-        return mv_utf8_slow(start, end);
+        return _mm_movemask_epi8(seen) == 0;
     }
 #endif
     if (n >= 8) {
@@ -197,8 +197,56 @@ MV_INLINE int mv_utf8(mv_bytes p, uint32_t n) {
     } else {
         for (; p < end; p++) high |= *p;
     }
-    if (MV_LIKELY((high & 0x8080808080808080ULL) == 0)) return 1;
-    return mv_utf8_slow(start, end);
+    return (high & 0x8080808080808080ULL) == 0;
+}
+
+/* Proto3 strings must be UTF-8; nearly all are ASCII, so that is asked first. */
+MV_INLINE int mv_utf8(mv_bytes p, uint32_t n) {
+    return MV_LIKELY(mv_ascii(p, n)) || mv_utf8_slow(p, p + n);
+}
+
+/* base58 texts of keys: 32 to 44 bytes, so three loads see them all. */
+MV_INLINE int mv_utf8_key(mv_bytes p, uint32_t n) {
+#if defined(__SSE2__)
+    if (MV_LIKELY(n >= 32 && n <= 48)) {
+        __m128i seen = _mm_or_si128(
+            _mm_or_si128(_mm_loadu_si128((const __m128i *)p),
+                         _mm_loadu_si128((const __m128i *)(p + 16))),
+            _mm_loadu_si128((const __m128i *)(p + n - 16)));
+        if (MV_LIKELY(_mm_movemask_epi8(seen) == 0)) return 1;
+    }
+#endif
+    return mv_utf8(p, n);
+}
+
+MV_COLD int mv_strings_slow(mv_bytes p, mv_bytes end) {
+    for (; p < end; p += 2 + p[1])
+        if (!mv_utf8(p + 2, p[1])) return 0;
+    return 1;
+}
+
+/* A run of fields of one string field (its tag is one byte), as log lines are. Tags and lengths
+ * below 128 are ASCII like the text, so a stretch of short strings is looked at as a whole.
+ * Returns the position after the run; `last` and `n_last` are the last string's. */
+MV_INLINE mv_bytes mv_string_run(
+    mv_bytes p, mv_bytes end, uint8_t tag, mv_bytes *last, uint32_t *n_last) {
+    mv_bytes start = p;
+    for (;;) {
+        while (MV_LIKELY(end - p >= 2) && p[0] == tag && p[1] < 0x80) {
+            if (MV_UNLIKELY(p[1] > end - p - 2)) return NULL;
+            *last = p + 2;
+            *n_last = p[1];
+            p += 2 + p[1];
+        }
+        if (start < p && !mv_ascii(start, (uint32_t)(p - start)) && !mv_strings_slow(start, p))
+            return NULL;
+        if (p >= end || p[0] != tag) return p;
+        p = mv_length(p + 1, end, n_last);
+        if (p == NULL || !mv_utf8(p, *n_last)) return NULL;
+        *last = p;
+        p += *n_last;
+        start = p;
+    }
 }
 
 /* -- packed varints ------------------------------------------------------------------------ */
@@ -219,20 +267,25 @@ MV_INLINE int mv_packed_varints(mv_bytes p, uint32_t n) {
     mv_bytes end = p + n;
     if (end[-1] >= 0x80) return 0;
 #if defined(__SSE2__)
-    mv_bytes q = p;
-    uint64_t carry = 0; /* the last 16 continuation bits before q, highest first */
-    for (; end - q >= 16; q += 16) {
-        uint64_t bits = (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)q));
-        uint64_t run = carry | bits << 16;
-        carry = bits;
+    if (n < 11) return 1; /* ten continuation bytes and the last one do not fit */
+    if (n < 16) { /* any run of ten covers the fifth to the tenth byte */
+        if (MV_UNLIKELY((~mv_u64(p + 2) & 0x8080808080800000ULL) == 0))
+            return mv_packed_slow(p, end);
+        return 1;
+    }
+    uint64_t carry = 0; /* continuation bits of the 16 bytes before p */
+    for (;;) {
+        uint32_t fresh = end - p < 16 ? (uint32_t)(end - p) : 16;
+        /* The last load ends with the run and overlaps the one before. */
+        mv_bytes at = p + fresh - 16;
+        uint64_t bits = (uint32_t)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)at));
+        uint64_t run = carry | bits >> (16 - fresh) << 16;
         run &= run >> 1; run &= run >> 2; run &= run >> 4;
-        if (MV_UNLIKELY(run)) return mv_packed_slow(p, end);
+        if (MV_UNLIKELY(run)) return mv_packed_slow(end - n, end);
+        carry = bits;
+        p += fresh;
+        if (p == end) return 1;
     }
-    for (; q < end; q++) {
-        carry = (carry >> 1 | (uint64_t)(*q >> 7) << 15) & 0xffff;
-        if (MV_UNLIKELY((carry & 0xff00) == 0xff00)) return mv_packed_slow(p, end);
-    }
-    return 1;
 #else
     return mv_packed_slow(p, end);
 #endif

@@ -17,6 +17,9 @@ cdef extern from "wire.h" nogil:
     const uint8_t* mv_length(const uint8_t* p, const uint8_t* end, uint32_t* length)
     const uint8_t* mv_skip(const uint8_t* p, const uint8_t* end, uint32_t tag)
     bint mv_utf8(const uint8_t* p, uint32_t n)
+    bint mv_utf8_key(const uint8_t* p, uint32_t n)
+    const uint8_t* mv_string_run(
+        const uint8_t* p, const uint8_t* end, uint8_t tag, const uint8_t** last, uint32_t* n_last)
     bint mv_packed_varints(const uint8_t* p, uint32_t n)
     bint mv_base58_key(const uint8_t* text, uint32_t n, uint8_t* out)
     uint32_t mv_base64(const uint8_t* text, uint32_t n, uint8_t* out, uint32_t capacity)

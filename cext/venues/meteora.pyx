@@ -72,13 +72,13 @@ cdef EventVerdict read_damm_v2(
 cdef EventVerdict read_damm_v1(
     const Transaction* tx, const Leg* leg, const uint8_t* data, uint32_t n, SwapEvent* event) noexcept nogil:
     """Swap: 8 in, 16 out, 24 fee, 32 the protocol's part (which goes to an account of its own, not
-    into the vault), 40 the host's. It names no pool."""
+    into the vault), 40 the host's. It names no pool. Its amounts
+    are what the vaults' shares are worth, which rounding keeps off the transfers by a few units."""
     if n < 48 or mv_u64(data) != SWAP:
         return EVENT_OTHER
-    event.amount_in = mv_u64(data + 8)
-    event.amount_out = mv_u64(data + 16)
-    if event.amount_in != leg.amount_in and event.amount_in == leg.trader_in:
-        event.amount_in = leg.amount_in
+    event.amounts_not_comparable = True
+    event.amount_in = leg.amount_in
+    event.amount_out = leg.amount_out
     event.has_fee = True
     event.fee = mv_u64(data + 24) + mv_u64(data + 32)
     return EVENT_READ
