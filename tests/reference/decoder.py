@@ -84,7 +84,6 @@ def decode(message: cb.ConfirmedTransaction) -> Transaction:
     tx = Tx(message)
     body = message.transaction.message
     legs = _legs(tx) if tx.success else []
-    attempts = sum(1 for ix in tx.instructions if shapes(ix)[1])
     version: int | str = "legacy"
     if body.HasField("config"):
         version = 1
@@ -101,7 +100,8 @@ def decode(message: cb.ConfirmedTransaction) -> Transaction:
         compute_units=tx.meta.compute_units_consumed,
         tip_lamports=sum(tips) if tx.success else 0,
         legs=tuple(legs),
-        attempts=attempts,
+        attempts=sum(bool(shapes(ix)[1]) for ix in tx.instructions)
+        + sum(leg.venue == "unknown" for leg in legs),
     )
 
 
@@ -126,9 +126,9 @@ def shapes(ix: Instruction) -> tuple[str, tuple[Shape, ...]]:
     """Venue and one shape a leg; no shapes where `ix` is no swap."""
     tag = ix.data[:1]
     if ix.program == RAYDIUM_V4 and len(ix.data) >= 17:
-        if tag in (b"\x10", b"\x11"):
+        if tag in (b"\x10", b"\x11") and len(ix.accounts) >= 8:
             return "raydium_amm_v4", (Pool(1, (3, 4), 7),)
-        if tag in (b"\x09", b"\x0b"):
+        if tag in (b"\x09", b"\x0b") and len(ix.accounts) >= 17:
             first = 5 if len(ix.accounts) >= 18 else 4
             return "raydium_amm_v4", (Pool(1, (first, first + 1), -1),)
     if ix.program == RAYDIUM_STABLE and tag in (b"\x09", b"\x0b"):
@@ -136,8 +136,22 @@ def shapes(ix: Instruction) -> tuple[str, tuple[Shape, ...]]:
     venue, rules = VENUES.get(ix.program, ("", []))
     for prefixes, shape in rules:
         if any(ix.data.startswith(bytes.fromhex(prefix)) for prefix in prefixes):
-            return venue, shape if isinstance(shape, tuple) else (shape,)
+            parts = shape if isinstance(shape, tuple) else (shape,)
+            return (venue, parts) if all(_complete(ix, part) for part in parts) else ("", ())
     return "", ()
+
+
+def _complete(ix: Instruction, shape: Shape) -> bool:
+    """Whether `ix` has every account that `shape` names."""
+    if isinstance(shape, Pool):
+        positions = (shape.pool, *shape.vaults, shape.trader)
+    elif isinstance(shape, Curve):
+        positions = (shape.pool, shape.vault, shape.trader, shape.mint)
+    elif isinstance(shape, Fill):
+        positions = (shape.taker, shape.maker)
+    else:
+        return False
+    return all(ix.account(position) is not None for position in positions)
 
 
 def swap_legs(tx: Tx, ix: Instruction) -> list[Leg]:
@@ -230,7 +244,10 @@ def _sides(
 
 
 def _curve_leg(tx: Tx, ix: Instruction, venue: str, shape: Curve) -> Leg | None:
-    """Pump.fun: amounts of the trade event that the instruction emitted itself."""
+    """Pump.fun: amounts of the trade event that the instruction emitted itself.
+
+    What the curve holds in lamports is the event's real reserve (its account holds rent besides).
+    """
     for child in ix.children:
         if child.program == ix.program and child.data.startswith(TRADE_EVENT):
             break
@@ -238,34 +255,25 @@ def _curve_leg(tx: Tx, ix: Instruction, venue: str, shape: Curve) -> Leg | None:
         return None
     event = child.data[8:]
     sol, tokens, buy = struct.unpack_from("<QQ?", event, 40)
-    mint = base58(event[8:40])
-    vault = ix.account(shape.vault)
-    fields = {"pool": ix.account(shape.pool), "trader": base58(event[57:89])}
+    trader, vault = base58(event[57:89]), ix.account(shape.vault)
+    (reserve_sol,) = struct.unpack_from("<Q", event, 113)
+    moved = [t for t in tx.transfers(ix) if vault in (t.source, t.destination)]
+    fields: dict[str, object] = {"pool": ix.account(shape.pool), "trader": trader}
     if buy:
-        return _leg(
-            ix,
-            venue,
-            0,
-            **fields,
-            mint_in=WSOL,
-            mint_out=mint,
-            vault_in=None,
-            vault_out=vault,
-            amount_in=sol,
-            amount_out=tokens,
+        lamports = [n for payer, _, n in tx.sol_transfers(ix.children) if payer == trader]
+        fields |= {"mint_in": WSOL, "mint_out": base58(event[8:40]), "vault_out": vault}
+        fields |= {"vault_in": None, "amount_in": sol, "amount_out": tokens}
+        fields |= {"trader_in": sum(lamports), "trader_out": sum(t.amount for t in moved)}
+        fields |= {"reserve_in": reserve_sol, "reserve_out": tx.balance_after(ix, vault or "")}
+    else:
+        fees = sum(
+            struct.unpack_from("<Q", event, at)[0] for at in (169, 217) if at + 8 <= len(event)
         )
-    return _leg(
-        ix,
-        venue,
-        0,
-        **fields,
-        mint_in=mint,
-        mint_out=WSOL,
-        vault_in=vault,
-        vault_out=None,
-        amount_in=tokens,
-        amount_out=sol,
-    )
+        fields |= {"mint_in": base58(event[8:40]), "mint_out": WSOL, "vault_in": vault}
+        fields |= {"vault_out": None, "amount_in": tokens, "amount_out": sol}
+        fields |= {"trader_in": sum(t.amount for t in moved), "trader_out": sol - fees}
+        fields |= {"reserve_in": tx.balance_after(ix, vault or ""), "reserve_out": reserve_sol}
+    return _leg(ix, venue, 0, **fields)
 
 
 def unknown_leg(tx: Tx, ix: Instruction) -> Leg | None:
@@ -332,7 +340,7 @@ def _fill_leg(tx: Tx, ix: Instruction, venue: str, shape: Fill) -> Leg | None:
         ix,
         venue,
         0,
-        pool=None,
+        pool=maker,  # the closest thing to one
         trader=taker,
         mint_in=paid[0].mint,
         mint_out=given[0].mint,
@@ -340,4 +348,5 @@ def _fill_leg(tx: Tx, ix: Instruction, venue: str, shape: Fill) -> Leg | None:
         vault_out=given[0].source,
         amount_in=sum(t.amount for t in paid),
         amount_out=sum(t.amount for t in given),
+        **_sides(tx, ix, direct, paid[0].destination, given[0].source),
     )

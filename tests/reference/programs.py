@@ -148,6 +148,67 @@ VENUES: dict[str, tuple[str, list[tuple[tuple[str, ...], Shape]]]] = {
         "one_dex",
         [(("0897f54caccb9027",), Pool(1, (3, 4), 5))],
     ),
+    "6dMXqGZ3ga2dikrYS9ovDXgHGh5RUsb2RTUj6hrQXhk6": ("stabble_clmm", _CLMM),
+    "HEAVENoP2qxoeuF8Dj2oT1GHEnu49U5mJYkdeC8BAX2o": (
+        "heaven",
+        [((BUY, SELL), Pool(4, (10, 11), 5))],
+    ),
+    "5U3EU2ubXtK84QcRjWVmYt9RaDyA8gKxdUrPFXmZyaki": (
+        "virtuals",
+        [((BUY, SELL), Pool(1, (5, 8), 0))],
+    ),
+    "vrTGoBuy5rYSxAfV3jaRJWHH6nN9WK4NRExGxsk1bCJ": (
+        "vertigo",
+        [((BUY, SELL), Pool(0, (7, 8), 1))],
+    ),
+    "H8W3ctz92svYg6mkn1UtGfu2aQr2fnUFHM1RhScEtQDt": ("cropper", [((SWAP,), Pool(2, (4, 6), 1))]),
+    "C1ear1po7kcLBZiiArGMXPhGnjRZ8KxkqQ8EEskzHWmc": (
+        "dflow_clearpool",
+        [((SWAP,), Pool(2, (4, 6), 1))],
+    ),
+    "EewxydAPCCVuNEyrVN68PuSYdQ7wKn27V9Gjeoi8dy3S": (
+        "lifinity_v1",
+        [((SWAP,), Pool(1, (5, 6), 2))],
+    ),
+    "NUMERUNsFCP3kuNmWZuXtm1AaQCPj9uw6Guv2Ekoi5P": (
+        "perena",
+        [
+            (
+                (
+                    "68688356a1bdb4d8",
+                    "62eff4e910ec2831",
+                    "44d1b1aab9641dbf",
+                    "fa49652126cf4bb8",
+                    "99d0ce463eea62b6",
+                ),
+                Pool(0, (5, 6), 8),
+            )
+        ],
+    ),
+    "WooFif76YGRNjk1pA8wCsN67aQsD9f9iLsz4NcJ1AVb": ("woofi", [((SWAP,), Pool(4, (6, 11), 2))]),
+    "BSwp6bEBihVLdqJRKGgzjcGLHkcTuzmSo1TQkHepzH8p": ("bonkswap", [((SWAP,), Pool(1, (4, 5), 8))]),
+    "Gswppe6ERWKpUTXvRPfXdzHhiCyJvLadVvXGfdpBqcE1": ("guacswap", [((SWAP,), Pool(1, (4, 5), 8))]),
+    "FUTARELBfJfQ8RDGhg1wdhddq1odMAJUePHFuBYfUxKq": (
+        "metadao",
+        [(("a7610ce7ed4ea6fb",), Pool(0, (3, 4), 5))],
+    ),
+    "PERPHjGBqRHArX4DySjwM6UJHiR3sWAatqfdBS2qQJu": (
+        "jupiter_perps",
+        [
+            ((SWAP2,), Pool(5, (9, 13), 0)),
+            (("8b8deec529d3ac13", "c52656a5c71726ea"), Pool(5, (8, 11), 0)),
+        ],
+    ),
+    "AMM55ShdkoGRB5jVYPjWziwk8m5MpwyDgsMWHaMSQWH6": (
+        "aldrin_v1",
+        [((SWAP,), Pool(0, (3, 4), 6))],
+    ),
+    "CURVGoZn8zycx6FXwwevgBTB2gVvdbGTEpvMJDbgs2t4": (
+        "aldrin_v2",
+        [((SWAP,), Pool(0, (3, 4), 6))],
+    ),
+    "Dooar9JkhdZ7J3LHN3A7YCuoGRUggXhQaG4kijfLGU2j": ("stepn", [(("01",), _TOKEN_SWAP)]),
+    "SwaPpA9LAaLfeLi3a68M4DjnLqgtticKg6CnyNwgAC8": ("token_swap", [(("01",), _TOKEN_SWAP)]),
     # Proprietary market makers.
     "9H6tua7jkLhdm3w8BvgpTn5LZNU7g4ZynDmCiNN3q6Rp": ("humidifi", [(("",), Pool(1, (2, 3), 0))]),
     "ZERor4xhbUycZ6gb9ntrhqscUcZmAbQDjEAtCf4hbZY": ("zerofi", [(("06",), Pool(0, (2, 4), 7))]),
@@ -170,7 +231,7 @@ VENUES: dict[str, tuple[str, list[tuple[tuple[str, ...], Shape]]]] = {
     "ALPHAQmeA7bjrVuccPsYPiCvsi428SNwte66Srvs4pHA": ("alphaq", [(("0c",), Pool(1, (5, 6), 0))]),
     "SCoRcH8c2dpjvcJD6FiPbCSQyQgu3PcUAWj2Xxx3mqn": ("scorch", [(("02",), Pool(0, (4, 5), 1))]),
     "61DFfeTKM7trxYcPQCM78bJ794ddZprZpAwAnLiwTpYH": (
-        "jupiter_rfq",
+        "jupiter_order_engine",
         [(("a860b7a35c0a28a0",), Fill(0, 1))],
     ),
 }
@@ -187,6 +248,15 @@ ROUTERS: dict[str, str] = {
     "DF1ow4tspfHX9JwWJsAb9epbkA8hmpSEAtxXy1V27QBH": "dflow",
     "T1TANpTeScyeqVzzgNViGDNrkQ6qHz9KrSBS4aNXvGT": "titan",
     "routeUGWgWzqBWFcrCfv8tritsqukccJPu3q5GPP3xS": "raydium_router",
+    "HuTkmnrv4zPnArMqpbMbFhfwzTR7xfWQZHH1aQKzDKFZ": "liquid_mesh",
+    "NinafKYvKDCH26v6uEpfDjyuDjjpbdfhiPjrJV6FTFs": "nina",
+    "BSfD6SHZigAfDWSjzD5Q41jw8LmKwtmjskPH9XW1mrRW": "photon",
+    "FLASHX8DrLbgeR8FcfNV1F5krxYcYMUdBkrP1EPBtxB9": "axiom",
+    "b1oomGGqPKGD6errbyfbVMBuzSC8WtAAYo8MwNafWW1": "bloom",
+    "NoVA1TmDUqksaj2hB1nayFkPysjJbFiU76dT4qPw2wm": "nova",
+    "minTcHYRLVPubRK8nt6sqe2ZpWrGDLQoNLipDJCGocY": "mintech",
+    "BANANAjs7FJiPQqJTGFzkZJndT9o7UmKiYYGaJz6frGu": "banana_gun",
+    "MAyhSmzXzV1pTf7LsNkrNwkWKTo4ougAJ1PPg47MD4e": "pump_mayhem",
 }
 
 # Programs with two-sided token flows that are no trade with a pool: lending, perpetuals, vaults,

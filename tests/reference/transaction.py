@@ -89,6 +89,7 @@ class Tx:
         self.mints: dict[str, str] = {}
         self.owners: dict[str, str] = {}
         self.decimals: dict[str, int] = {}
+        self._change: dict[str, int] = {}
         self._token_accounts()
 
     def _key(self, index: int) -> str:
@@ -132,6 +133,12 @@ class Tx:
             self.mints[account] = balance.mint
             self.owners[account] = balance.owner
             self.decimals[balance.mint] = balance.ui_token_amount.decimals
+        held = [
+            {self._key(b.account_index): int(b.ui_token_amount.amount or 0) for b in told}
+            for told in (self.meta.pre_token_balances, self.meta.post_token_balances)
+        ]
+        # Of token accounts that exist in the end, by how much they grew.
+        self._change = {key: after - held[0].get(key, 0) for key, after in held[1].items()}
         plain: list[tuple[str, str]] = []
         for ix in self.instructions:
             if ix.program not in TOKEN_PROGRAMS or not ix.data:
@@ -191,7 +198,9 @@ class Tx:
             return Transfer(source, destination, authority, _u64(data, 1), mint, 0)
         if data[0] == 12 and len(data) >= 10 and len(accounts) >= 4:
             source, mint, destination, authority = accounts[:4]
-            return Transfer(source, destination, authority, _u64(data, 1), mint, 0)
+            amount = _u64(data, 1)
+            fee = self._withheld(ix, destination, amount)
+            return Transfer(source, destination, authority, amount, mint, fee)
         if data[:2] == b"\x1a\x01" and len(data) >= 19 and len(accounts) >= 4:
             if ix.program != TOKEN_PROGRAMS[1]:
                 return None
@@ -199,15 +208,31 @@ class Tx:
             return Transfer(source, destination, authority, _u64(data, 2), mint, _u64(data, 11))
         return None
 
+    def _withheld(self, ix: Instruction, destination: str, amount: int) -> int:
+        """Fee that a Token-2022 mint kept back though the instruction does not tell it: what the
+        receiver lacks in the end, if this is all that ever came in."""
+        if ix.program != TOKEN_PROGRAMS[1] or destination not in self._change:
+            return 0
+        touching = [
+            other
+            for other in self.instructions
+            if other.program in TOKEN_PROGRAMS
+            and destination in other.accounts
+            and other.data[:1] in (b"\x03", b"\x07", b"\x08", b"\x0c", b"\x0e", b"\x0f", b"\x1a")
+        ]
+        if len(touching) != 1:
+            return 0
+        return max(0, amount - self._change[destination])
+
     def transfers(self, ix: Instruction) -> list[Transfer]:
         """Token transfers nested below `ix` at any depth, in execution order."""
         found = (self.transfer(nested) for nested in ix.nested())
         return [transfer for transfer in found if transfer is not None]
 
-    def sol_transfers(self) -> list[tuple[str, str, int]]:
-        """(from, to, lamports) of every System transfer, at any depth."""
+    def sol_transfers(self, among: list[Instruction] | None = None) -> list[tuple[str, str, int]]:
+        """(from, to, lamports) of every System transfer `among` these instructions, or of all."""
         found: list[tuple[str, str, int]] = []
-        for ix in self.instructions:
+        for ix in self.instructions if among is None else among:
             if ix.program != SYSTEM or len(ix.data) < 12:
                 continue
             tag = struct.unpack_from("<I", ix.data)[0]

@@ -1,0 +1,87 @@
+"""What the compiled decoder says, in the reference decoder's words.
+
+The message is read with the ordinary protobuf class, not with the package's own column reader.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from mevstream.cext.decoder import BatchDecoder
+from mevstream.schemas import confirmed_block_pb2 as cb
+from mevstream.schemas import parsed_pb2, raw_pb2
+
+from reference.decoder import Leg, Transaction
+from reference.transaction import base58
+
+NONE = 0xFFFFFFFF
+SUCCESS, VOTE = 1, 2
+RESERVES_KNOWN = 16
+
+
+def batch(messages: Iterable[bytes], slot: int = 1) -> parsed_pb2.ParsedBatch:
+    """ConfirmedTransaction bytes through the compiled decoder, as one batch."""
+    raw = raw_pb2.RawBatch(slot=slot, last=True, transactions=messages)
+    return parsed_pb2.ParsedBatch.FromString(BatchDecoder().decode(raw.SerializeToString()))
+
+
+def transactions(messages: Sequence[cb.ConfirmedTransaction]) -> list[Transaction]:
+    """One Transaction for each of `messages`, with its legs."""
+    parsed = batch(message.SerializeToString() for message in messages)
+    assert list(parsed.tx_index) == list(range(len(messages)))
+    assert not parsed.malformed
+    rows: list[list[Leg]] = [[] for _ in messages]
+    for row, leg in zip(parsed.swap_tx, legs(parsed), strict=True):
+        rows[row].append(leg)
+    return [
+        Transaction(
+            signature=parsed.tx_signature[64 * i : 64 * i + 64].hex(),
+            fee_payer=_key(parsed, parsed.tx_payer[i]) or "",
+            version="legacy" if parsed.tx_version[i] == 0 else parsed.tx_version[i] - 1,
+            success=bool(parsed.tx_flags[i] & SUCCESS),
+            is_vote=bool(parsed.tx_flags[i] & VOTE),
+            fee=parsed.tx_fee[i],
+            compute_units=parsed.tx_compute_units[i],
+            tip_lamports=parsed.tx_tip[i],
+            legs=tuple(rows[i]),
+            attempts=parsed.tx_swap_attempts[i],
+        )
+        for i in range(len(messages))
+    ]
+
+
+def legs(parsed: parsed_pb2.ParsedBatch) -> list[Leg]:
+    """The swap columns as legs, in their order."""
+    return [
+        Leg(
+            outer=parsed.swap_outer[i],
+            inner=None if parsed.swap_inner[i] == NONE else parsed.swap_inner[i],
+            leg=parsed.swap_leg[i],
+            venue=parsed.names[parsed.swap_venue[i]],
+            router=_name(parsed, parsed.swap_router[i]),
+            program=_key(parsed, parsed.swap_program[i]) or "",
+            pool=_key(parsed, parsed.swap_pool[i]),
+            trader=_key(parsed, parsed.swap_trader[i]),
+            mint_in=_key(parsed, parsed.swap_mint_in[i]),
+            mint_out=_key(parsed, parsed.swap_mint_out[i]),
+            vault_in=_key(parsed, parsed.swap_vault_in[i]),
+            vault_out=_key(parsed, parsed.swap_vault_out[i]),
+            amount_in=parsed.swap_amount_in[i],
+            amount_out=parsed.swap_amount_out[i],
+            trader_in=parsed.swap_trader_in[i],
+            trader_out=parsed.swap_trader_out[i],
+            reserve_in=_reserve(parsed, i, parsed.swap_reserve_in[i]),
+            reserve_out=_reserve(parsed, i, parsed.swap_reserve_out[i]),
+        )
+        for i in range(len(parsed.swap_tx))
+    ]
+
+
+def _key(parsed: parsed_pb2.ParsedBatch, index: int) -> str | None:
+    return None if index == NONE else base58(parsed.keys[32 * index : 32 * index + 32])
+
+
+def _name(parsed: parsed_pb2.ParsedBatch, index: int) -> str | None:
+    return None if index == NONE else parsed.names[index]
+
+
+def _reserve(parsed: parsed_pb2.ParsedBatch, leg: int, amount: int) -> int | None:
+    return amount if parsed.swap_flags[leg] & RESERVES_KNOWN else None
