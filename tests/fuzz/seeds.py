@@ -143,7 +143,7 @@ def real_transactions(shared: Path, limit: int = 600) -> list[bytes]:
     block = [
         transaction
         for path in sorted((shared / "blocks").glob("*.pb.gz"))
-        for transaction in load.block(path)
+        for transaction in load.file(path)
         # Votes look all alike.
         if len(transaction.meta.log_messages) > VOTE_LOGS
     ]

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from mevstream.cext.decoder import BatchDecoder
 from mevstream.schemas import confirmed_block_pb2 as cb
 from mevstream.schemas import parsed_pb2, raw_pb2
-
 from reference.decoder import Leg, Transaction
 from reference.transaction import base58
 

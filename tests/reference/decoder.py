@@ -246,7 +246,8 @@ def _sides(
 def _curve_leg(tx: Tx, ix: Instruction, venue: str, shape: Curve) -> Leg | None:
     """Pump.fun: amounts of the trade event that the instruction emitted itself.
 
-    What the curve holds in lamports is the event's real reserve (its account holds rent besides).
+    Reserves are the event's real ones: the curve's account also holds rent, its vault also what is
+    kept for the migration.
     """
     for child in ix.children:
         if child.program == ix.program and child.data.startswith(TRADE_EVENT):
@@ -256,23 +257,23 @@ def _curve_leg(tx: Tx, ix: Instruction, venue: str, shape: Curve) -> Leg | None:
     event = child.data[8:]
     sol, tokens, buy = struct.unpack_from("<QQ?", event, 40)
     trader, vault = base58(event[57:89]), ix.account(shape.vault)
-    (reserve_sol,) = struct.unpack_from("<Q", event, 113)
+    reserve_sol, reserve_tokens = struct.unpack_from("<QQ", event, 113)
     moved = [t for t in tx.transfers(ix) if vault in (t.source, t.destination)]
     fields: dict[str, object] = {"pool": ix.account(shape.pool), "trader": trader}
+    if len(event) >= 225:
+        fees = sum(struct.unpack_from("<Q", event, at)[0] for at in (169, 217))
+    else:  # early events tell no fee; a buyer pays it by a transfer of his own
+        fees = sum(n for _, to, n in tx.sol_transfers(ix.children) if to == ix.account(1))
     if buy:
-        lamports = [n for payer, _, n in tx.sol_transfers(ix.children) if payer == trader]
         fields |= {"mint_in": WSOL, "mint_out": base58(event[8:40]), "vault_out": vault}
         fields |= {"vault_in": None, "amount_in": sol, "amount_out": tokens}
-        fields |= {"trader_in": sum(lamports), "trader_out": sum(t.amount for t in moved)}
-        fields |= {"reserve_in": reserve_sol, "reserve_out": tx.balance_after(ix, vault or "")}
+        fields |= {"trader_in": sol + fees, "trader_out": sum(t.amount for t in moved)}
+        fields |= {"reserve_in": reserve_sol, "reserve_out": reserve_tokens}
     else:
-        fees = sum(
-            struct.unpack_from("<Q", event, at)[0] for at in (169, 217) if at + 8 <= len(event)
-        )
         fields |= {"mint_in": base58(event[8:40]), "mint_out": WSOL, "vault_in": vault}
         fields |= {"vault_out": None, "amount_in": tokens, "amount_out": sol}
         fields |= {"trader_in": sum(t.amount for t in moved), "trader_out": sol - fees}
-        fields |= {"reserve_in": tx.balance_after(ix, vault or ""), "reserve_out": reserve_sol}
+        fields |= {"reserve_in": reserve_tokens, "reserve_out": reserve_sol}
     return _leg(ix, venue, 0, **fields)
 
 
