@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from reference import load
 from reference.decoder import Leg
-from reference.events import raw_events, swap_events
+from reference.events import raw_events, router_events, swap_events
 from reference.load import Decoded
 from reference.transaction import WSOL, Tx
 
@@ -129,6 +129,39 @@ def test_every_amount_equals_the_event(corpus: list[Decoded]) -> None:
         "meteora_damm_v2": 1,
         "meteora_dbc": 1,
     }
+
+
+# Venues that may take less than a router offers them: whole lots, a price limit in tokens out,
+# fees rounded in the trader's favour. Routers tell what they offered.
+TAKES_LESS = {"phoenix", "openbook_v2", "pump_fun", "pump_swap", "orca_v1", "orca_v2"}
+
+
+def test_routers_tell_what_the_trader_paid_and_got(corpus: list[Decoded]) -> None:
+    compared: Counter[str] = Counter()
+    for name, message, decoded in corpus:
+        tx = Tx(message)
+        by_path = {ix.path: ix for ix in tx.instructions}
+        hops = defaultdict(list)
+        for event in router_events(tx) if decoded.success else []:
+            hops[event.ix.path].append(event)
+        for leg in decoded.legs:
+            above = by_path[leg.path].parent
+            while above is not None and above.path not in hops:
+                above = above.parent
+            if above is None:
+                continue
+            event = hops[above.path].pop(0)
+            assert event.program in (None, leg.program), name
+            assert (event.mint_in, event.mint_out) == (leg.mint_in, leg.mint_out), name
+            offered, taken = event.amount_in, leg.trader_in or 0
+            assert offered == taken or (leg.venue in TAKES_LESS and offered > taken), name
+            if leg.venue != "pump_fun":  # its early sales do not tell their fee
+                assert event.amount_out == leg.trader_out, name
+            compared["equal" if offered == taken else "less"] += 1
+        # Helium's treasury burns for a payment; Jupiter calls that a hop, but nobody traded.
+        left = {event.program for events in hops.values() for event in events}
+        assert left <= {"treaf4wWBBty3fHdyBpo35Mz84M8k3heKXmjmi9vFt5"}, name
+    assert compared == {"equal": 135, "less": 10}
 
 
 def test_dynamic_vaults_round_what_the_damm_v1_event_tells(corpus: list[Decoded]) -> None:

@@ -197,3 +197,44 @@ def swap_events(tx: Tx) -> list[SwapEvent]:
         if event is not None:
             found.append(event)
     return found
+
+
+@dataclass(frozen=True)
+class RouterEvent:
+    """What a router says that one hop took and gave, seen from the trader's accounts."""
+
+    ix: Instruction
+    program: str | None
+    mint_in: str
+    amount_in: int
+    mint_out: str
+    amount_out: int
+
+
+JUPITER_V6 = "JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4"
+# One hop an event: program, mint in, amount, mint out, amount.
+_HOP_EVENTS = {
+    (JUPITER_V6, "cpi", _CLMM),
+    ("DF1ow4tspfHX9JwWJsAb9epbkA8hmpSEAtxXy1V27QBH", "cpi", _CLMM),
+    ("JUP4Fb2cqiRUcaTHdrPC8h2gNsA2ETXiPDD33WcGuJB", "log", "516ce3becdd00ac4"),
+}
+# All hops of a route in one event, without the programs.
+_ROUTE_EVENT = (JUPITER_V6, "cpi", "982f4eebc0606e6a")
+
+
+def router_events(tx: Tx) -> list[RouterEvent]:
+    """One for each hop, in the order in which each router tells them."""
+    found: list[RouterEvent] = []
+    for raw in raw_events(tx):
+        kind = raw.ix.program, raw.transport, raw.data[:8].hex()
+        if kind in _HOP_EVENTS:
+            found.append(_hop(raw.ix, base58(raw.data[8:40]), raw.data[40:]))
+        elif kind == _ROUTE_EVENT:
+            (hops,) = struct.unpack_from("<I", raw.data, 8)
+            found += [_hop(raw.ix, None, raw.data[12 + 80 * hop :]) for hop in range(hops)]
+    return found
+
+
+def _hop(ix: Instruction, program: str | None, data: bytes) -> RouterEvent:
+    (amount_in,), (amount_out,) = _u64s(data, 32, 1), _u64s(data, 72, 1)
+    return RouterEvent(ix, program, _key(data, 0), amount_in, _key(data, 40), amount_out)
