@@ -128,7 +128,7 @@ cdef bint read_envelope(Envelope* e, const uint8_t* p, const uint8_t* end) noexc
             e.n_index += 1
             p += 4
         else:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, 0)
         if p == NULL:
             return False
     return True
@@ -303,12 +303,12 @@ cdef class BatchDecoder:
                     next_index += 1
                     p += 4
                 else:
-                    p = mv_skip(p, end, tag)
+                    p = mv_skip(p, end, tag, 0)
             p = begin
         while p < end:
             p = mv_tag(p, end, &tag)
             if tag != 34:
-                p = mv_skip(p, end, tag)
+                p = mv_skip(p, end, tag, 0)
                 continue
             p = mv_length(p, end, &length)
             status = transaction_parse(tx, p, length, VOTE_PROGRAM)

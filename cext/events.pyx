@@ -277,7 +277,7 @@ cdef void read_logs(Transaction* tx, Decoded* d) noexcept nogil:
         if p == NULL:
             return
         if tag != LOG_TAG:
-            p = mv_skip(p, tx.log_end, tag)
+            p = mv_skip(p, tx.log_end, tag, 1)
             continue
         p = mv_length(p, tx.log_end, &length)
         if p == NULL:

@@ -111,7 +111,8 @@ cdef enum Shape:
     SHAPE_LOOKUP = 2
     SHAPE_HEADER = 3
 
-cdef bint check_message(const uint8_t* p, const uint8_t* end, Shape shape) noexcept nogil:
+cdef bint check_message(
+    const uint8_t* p, const uint8_t* end, Shape shape, int nested) noexcept nogil:
     """Whether the bytes are a well-formed message of that shape."""
     cdef uint32_t tag, length
     while p < end:
@@ -128,7 +129,7 @@ cdef bint check_message(const uint8_t* p, const uint8_t* end, Shape shape) noexc
                     return False
             p += length
         else:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, nested)
             if p == NULL:
                 return False
     return True
@@ -152,7 +153,7 @@ cdef const uint8_t* read_header(Transaction* tx, const uint8_t* p, const uint8_t
             else:
                 tx.n_readonly_unsigned = <uint32_t>value
         else:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, 3)
         if p == NULL:
             return NULL
     return end
@@ -200,7 +201,7 @@ cdef bint read_instruction(
             p = mv_varint(p, end, &value)
             ix.height = <uint32_t>value
         else:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, 3)
         if p == NULL:
             return False
     return True
@@ -221,7 +222,7 @@ cdef bint read_config(Transaction* tx, const uint8_t* p, const uint8_t* end) noe
             else:
                 tx.config_cu_limit = <uint32_t>value
         else:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, 3)
         if p == NULL:
             return False
     return True
@@ -269,7 +270,7 @@ cdef bint read_message(
                 if read_header(tx, p, p + length) == NULL:
                     return False
             elif tag == BYTES_6:
-                if not check_message(p, p + length, SHAPE_LOOKUP):
+                if not check_message(p, p + length, SHAPE_LOOKUP, 3):
                     return False
             elif tag == BYTES_7:
                 if not read_config(tx, p, p + length):
@@ -281,7 +282,7 @@ cdef bint read_message(
                 return False
             tx.version = 1 if value else 0
         else:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, 2)
             if p == NULL:
                 return False
     return True
@@ -309,7 +310,7 @@ cdef bint read_transaction(
                     return False
             p += length
         else:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, 1)
             if p == NULL:
                 return False
     return True
@@ -337,7 +338,7 @@ cdef inline bint check_amount(const uint8_t* p, const uint8_t* end) noexcept nog
             if p == NULL:
                 return False
         else:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, 3)
             if p == NULL:
                 return False
     return True
@@ -369,7 +370,7 @@ cdef inline bint check_balance(const uint8_t* p, const uint8_t* end, uint32_t* a
                 return False
             account[0] = <uint32_t>value
         else:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, 2)
             if p == NULL:
                 return False
     return True
@@ -423,7 +424,7 @@ cdef bint read_group(
             p = mv_varint(p, end, &value)
             group.outer = <uint32_t>value
         else:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, 2)
         if p == NULL:
             return False
     if not room:
@@ -465,7 +466,7 @@ cdef bint read_error(Transaction* tx, const uint8_t* p, const uint8_t* end) noex
             tx.n_error = length
             p += length
         else:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, 2)
             if p == NULL:
                 return False
     return True
@@ -528,10 +529,10 @@ cdef bint read_meta(
                 if not read_error(tx, p, p + length):
                     return False
             elif tag == BYTES_9:
-                if not check_message(p, p + length, SHAPE_REWARD):
+                if not check_message(p, p + length, SHAPE_REWARD, 2):
                     return False
             elif tag == BYTES_14:
-                if not check_message(p, p + length, SHAPE_RETURN_DATA):
+                if not check_message(p, p + length, SHAPE_RETURN_DATA, 2):
                     return False
             p += length
         elif tag == VARINT_2 or tag == VARINT_16:
@@ -549,7 +550,7 @@ cdef bint read_meta(
             if p == NULL:
                 return False
         else:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, 1)
             if p == NULL:
                 return False
     return True
@@ -655,7 +656,7 @@ cdef int transaction_parse(
                 return 0
             p += length
         else:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, 0)
             if p == NULL:
                 return 0
 
@@ -724,7 +725,7 @@ cdef void decode_balance(
     while p < end:
         p = mv_tag(p, end, &tag)
         if tag & 7 != 2:
-            p = mv_skip(p, end, tag)
+            p = mv_skip(p, end, tag, 2)
             continue
         p = mv_length(p, end, &length)
         if tag == BYTES_2:
@@ -748,7 +749,7 @@ cdef void decode_balance(
                     mv_decimal(q, length, amount)
                     q += length
                 else:
-                    q = mv_skip(q, stop, tag)
+                    q = mv_skip(q, stop, tag, 3)
             p = stop
             continue
         p += length

@@ -48,9 +48,8 @@ MV_OUTLINED mv_bytes mv_varint_slow(mv_bytes p, mv_bytes end, uint64_t *out) {
     for (int shift = 0; shift < 70; shift += 7) {
         if (p >= end) return NULL;
         uint64_t byte = *p++;
-        value |= shift < 64 ? (byte & 0x7f) << shift : 0;
+        value |= (byte & 0x7f) << shift; /* of the tenth byte, one bit counts */
         if (byte < 0x80) {
-            if (shift == 63 && byte > 1) return NULL; /* the tenth byte holds one bit */
             *out = value;
             return p;
         }
@@ -67,14 +66,14 @@ MV_INLINE mv_bytes mv_varint(mv_bytes p, mv_bytes end, uint64_t *out) {
 }
 
 /* Tags and lengths are 32-bit: at most five bytes. */
-MV_OUTLINED mv_bytes mv_tag_slow(mv_bytes p, mv_bytes end, uint32_t *tag) {
+MV_OUTLINED mv_bytes mv_tag_any(mv_bytes p, mv_bytes end, uint32_t *tag) {
     uint64_t value = 0;
     for (int shift = 0; shift < 35; shift += 7) {
         if (p >= end) return NULL;
         uint64_t byte = *p++;
         value |= (byte & 0x7f) << shift;
         if (byte < 0x80) {
-            if (value > UINT32_MAX || value >> 3 == 0) return NULL;
+            if (value > UINT32_MAX) return NULL;
             *tag = (uint32_t)value;
             return p;
         }
@@ -87,7 +86,8 @@ MV_INLINE mv_bytes mv_tag(mv_bytes p, mv_bytes end, uint32_t *tag) {
         *tag = *p;
         return p + 1;
     }
-    return mv_tag_slow(p, end, tag);
+    p = mv_tag_any(p, end, tag);
+    return p == NULL || *tag < 8 ? NULL : p; /* there is no field 0 */
 }
 
 MV_OUTLINED mv_bytes mv_length_slow(mv_bytes p, mv_bytes end, uint32_t *length) {
@@ -124,9 +124,11 @@ MV_INLINE mv_bytes mv_length(mv_bytes p, mv_bytes end, uint32_t *length) {
     return mv_length_slow(p, end, length);
 }
 
-/* Steps over the value of an unknown field (or of a known one with another wire type). */
-MV_OUTLINED mv_bytes mv_skip(mv_bytes p, mv_bytes end, uint32_t tag) {
-    uint32_t open[100]; /* upb's nesting limit */
+/* Steps over the value of an unknown field (or of a known one with another wire type) of a message
+ * that is itself `nested` messages deep: groups and messages together nest at most 100 deep. Inside
+ * unknown groups upb does not mind a field 0. */
+MV_OUTLINED mv_bytes mv_skip(mv_bytes p, mv_bytes end, uint32_t tag, int nested) {
+    uint32_t open[100];
     int depth = 0;
     for (;;) {
         uint64_t number;
@@ -136,7 +138,7 @@ MV_OUTLINED mv_bytes mv_skip(mv_bytes p, mv_bytes end, uint32_t tag) {
         case 1: p = end - p >= 8 ? p + 8 : NULL; break;
         case 2: p = mv_length(p, end, &length); if (p) p += length; break;
         case 3:
-            if (depth == 100) return NULL;
+            if (depth + nested == 100) return NULL;
             open[depth++] = tag >> 3;
             break;
         case 4:
@@ -146,7 +148,7 @@ MV_OUTLINED mv_bytes mv_skip(mv_bytes p, mv_bytes end, uint32_t tag) {
         default: return NULL;
         }
         if (p == NULL || depth == 0) return p;
-        p = mv_tag(p, end, &tag);
+        p = mv_tag_any(p, end, &tag);
         if (p == NULL) return NULL;
     }
 }

@@ -15,7 +15,7 @@ cdef extern from "wire.h" nogil:
     const uint8_t* mv_varint(const uint8_t* p, const uint8_t* end, uint64_t* out)
     const uint8_t* mv_tag(const uint8_t* p, const uint8_t* end, uint32_t* tag)
     const uint8_t* mv_length(const uint8_t* p, const uint8_t* end, uint32_t* length)
-    const uint8_t* mv_skip(const uint8_t* p, const uint8_t* end, uint32_t tag)
+    const uint8_t* mv_skip(const uint8_t* p, const uint8_t* end, uint32_t tag, int nested)
     bint mv_utf8(const uint8_t* p, uint32_t n)
     bint mv_utf8_key(const uint8_t* p, uint32_t n)
     const uint8_t* mv_string_run(
