@@ -1,0 +1,120 @@
+"""Counts of a slot: those of one ParsedBatch, and their sum over the batches of the slot."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mevstream.codecs.parsed import ParsedView
+from mevstream.schemas.slots_pb2 import SlotStatus
+
+# Bits of tx_flags and swap_flags (schemas/parsed.proto).
+SUCCESS, VOTE, IN_PART, LOG_TRUNCATED = 1, 2, 4, 8
+EVENT_DIFFERS, ROUTER_EVENT_DIFFERS = 2, 8
+
+UNKNOWN_VENUE = "unknown"
+
+_SUMMED = (
+    "batches",
+    "transactions",
+    "votes",
+    "failed",
+    "succeeded",
+    "decoded",
+    "unknown",
+    "dead_lettered",
+    "swaps",
+    "unknown_venue_swaps",
+    "failed_swap_attempts",
+    "logs_truncated",
+    "event_mismatches",
+    "router_event_mismatches",
+    "tipped",
+    "tip_lamports",
+    "fee_lamports",
+    "compute_units",
+)
+
+
+def batch_status(view: ParsedView, dead_lettered: int) -> SlotStatus:
+    """The SlotStatus of one batch: `batches` is 1, `batches_total` known from the last one only.
+
+    failed and succeeded leave votes out; failed_swap_attempts are those of transactions that
+    failed; tips count where the transaction succeeded (the decoder reports 0 elsewhere).
+    """
+    flags = view.tx_flags
+    vote = (flags & VOTE) != 0
+    success = (flags & SUCCESS) != 0
+    votes = int(np.count_nonzero(vote))
+    failed = int(np.count_nonzero(~(vote | success)))
+    unknown = int(np.count_nonzero(flags & IN_PART))
+    status = SlotStatus(
+        chain=view.chain,
+        slot=view.slot,
+        parent_slot=view.parent_slot,
+        blockhash=view.blockhash,
+        parent_blockhash=view.parent_blockhash,
+        block_time=view.block_time,
+        block_height=view.block_height,
+        commitment=view.commitment,
+        source=view.source,
+        batches=1,
+        batches_total=view.seq + 1 if view.last else 0,
+        transactions=view.n_tx,
+        votes=votes,
+        failed=failed,
+        succeeded=view.n_tx - votes - failed,
+        decoded=view.n_tx - unknown,
+        unknown=unknown,
+        dead_lettered=dead_lettered,
+        swaps=view.n_swaps,
+        failed_swap_attempts=int(view.tx_swap_attempts[~success].sum()),
+        logs_truncated=int(np.count_nonzero(flags & LOG_TRUNCATED)),
+        tipped=int(np.count_nonzero(view.tx_tip)),
+        tip_lamports=int(view.tx_tip.sum()),
+        fee_lamports=int(view.tx_fee.sum()),
+        compute_units=int(view.tx_compute_units.sum()),
+        first_seen_ns=view.received_ns,
+    )
+    if view.n_swaps:
+        swap_flags = view.swap_flags
+        status.event_mismatches = int(np.count_nonzero(swap_flags & EVENT_DIFFERS))
+        status.router_event_mismatches = int(np.count_nonzero(swap_flags & ROUTER_EVENT_DIFFERS))
+        if UNKNOWN_VENUE in view.names:
+            name = view.names.index(UNKNOWN_VENUE)
+            status.unknown_venue_swaps = int(np.count_nonzero(view.swap_venue == name))
+    return status
+
+
+class SlotLedger:
+    """Adds up the batches of each slot and says when a slot is complete, or will not be.
+
+    A slot closes when all its batches are in. One that waits for a batch is given up, with
+    batches < batches_total (or batches_total 0: the last batch never came), as soon as
+    `max_open` later slots have begun, or at the end: a gap is reported, never ignored.
+    """
+
+    def __init__(self, max_open: int = 64) -> None:
+        self._open: dict[tuple[str, int, bytes], SlotStatus] = {}
+        self._max_open = max_open
+
+    def add(self, status: SlotStatus) -> Iterator[SlotStatus]:
+        """Takes the status of one batch, yields the slots that are closed by it."""
+        key = (status.chain, status.slot, status.blockhash)
+        total = self._open.get(key)
+        if total is None:
+            total = self._open[key] = SlotStatus()
+            total.CopyFrom(status)
+        else:
+            for name in _SUMMED:
+                setattr(total, name, getattr(total, name) + getattr(status, name))
+            total.batches_total = max(total.batches_total, status.batches_total)
+            total.first_seen_ns = min(total.first_seen_ns, status.first_seen_ns)
+        if total.batches >= total.batches_total > 0:
+            yield self._open.pop(key)
+        elif len(self._open) > self._max_open:
+            yield self._open.pop(next(iter(self._open)))
+
+    def close(self) -> Iterator[SlotStatus]:
+        """Yields the slots that are still open, in the order in which they began."""
+        while self._open:
+            yield self._open.pop(next(iter(self._open)))

@@ -1,0 +1,152 @@
+"""ClickHouse inside the process (chdb), in a folder that belongs to one process at a time."""
+
+import fcntl
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from mevstream.errors import MevstreamError
+
+# The store shares the process, and often the core, with the decoder.
+_WRITER_OPTIONS = {"max_threads": 1, "max_insert_threads": 1}
+
+
+class EngineError(MevstreamError):
+    """The store refused a statement; the message is ClickHouse's, in one line."""
+
+
+class ChdbEngine:
+    """A connection to the store in `folder` (created if it does not exist).
+
+    A second process on the same folder gets a MevstreamError: chdb itself would corrupt nothing,
+    but hang or answer with half a page.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        self._folder = folder
+        self._lock = _lock(folder)
+        self._unclean = folder / "writing"
+        # Loading the engine takes a second and 200 MB of shared pages: not before it is needed.
+        from chdb.state.sqlitelike import Connection
+
+        options = {} if read_only else _WRITER_OPTIONS
+        arguments = "&".join(f"{name}={value}" for name, value in options.items())
+        try:
+            self._connection = Connection(f"{folder / 'store'}?{arguments}")
+            if read_only:
+                self.execute("SET readonly = 1")
+        except Exception as error:
+            self._lock.close()
+            raise _engine_error(error) from None
+
+    def begin_writing(self) -> bool:
+        """Marks the folder as being written. False if the last writer never said it had ended."""
+        clean = not self._unclean.exists()
+        self._unclean.touch()
+        return clean
+
+    def end_writing(self) -> None:
+        self._unclean.unlink(missing_ok=True)
+
+    def execute(self, sql: str) -> None:
+        """Runs a statement that returns nothing. Raises EngineError."""
+        try:
+            self._connection.query(sql, "Null")
+        except Exception as error:
+            raise _engine_error(error) from None
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """The result as Python values, a tuple a row; for small ones. Raises EngineError."""
+        return [
+            row
+            for batch in self.stream(sql)
+            for row in zip(*batch.to_pydict().values(), strict=True)
+        ]
+
+    def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """The result of a query, block by block. Raises EngineError, also in mid-result."""
+        for data in self.chunks(sql, "ArrowStream"):
+            yield from pa.ipc.open_stream(data)
+
+    def chunks(self, sql: str, output_format: str) -> Iterator[bytes]:
+        """The result of a query in a ClickHouse format, piece by piece; each piece of a format
+        with a head has one. Raises EngineError, also in mid-result."""
+        try:
+            with self._connection.send_query(sql, output_format) as result:
+                for chunk in result:
+                    yield chunk.bytes()
+        except (RuntimeError, ChdbError) as error:
+            raise _engine_error(error) from None
+
+    def insert(self, table: str, rows: pa.RecordBatch, token: str) -> None:
+        """Appends the rows as one block. A second insert with the same token does nothing.
+
+        The Arrow stream goes to the engine as it is written: no second copy of the batch.
+        """
+        names = ", ".join(rows.schema.names)
+        sql = (
+            f"INSERT INTO {table} ({names}) SETTINGS insert_deduplicate = 1, "
+            f"insert_deduplication_token = '{token}'"
+        )
+        try:
+            with self._connection.send_insert(sql, "ArrowStream") as inserter:
+                with pa.ipc.new_stream(_Pipe(inserter), rows.schema) as writer:
+                    writer.write_batch(rows)
+                inserter.finish()
+        except RuntimeError as error:
+            raise _engine_error(error) from None
+
+    def close(self) -> None:
+        self._connection.close()
+        self._lock.close()
+
+
+class _Pipe(io.RawIOBase):
+    """A file that hands what is written to it to a streaming insert."""
+
+    def __init__(self, inserter: Any) -> None:
+        super().__init__()
+        self._inserter = inserter
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data)
+        self._inserter.append(view)
+        return view.nbytes
+
+
+def _lock(folder: Path) -> IO[str]:
+    """Holds the folder for this process; the kernel lets go of it whatever way the process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / "lock", "a+")
+    except OSError as error:
+        raise MevstreamError(f"data directory {folder}: {error.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        owner = file.read().strip()
+        file.close()
+        raise MevstreamError(
+            f"data directory {folder} is in use by another process{owner and f' ({owner})'}"
+        ) from None
+    file.truncate(0)
+    file.write(f"pid {os.getpid()}")
+    file.flush()
+    return file
+
+
+def _engine_error(error: Exception) -> EngineError:
+    """The part of ClickHouse's message that tells the user something, as one line."""
+    text = " ".join(str(error).split())
+    text = re.sub(r"^.*?DB::Exception: ", "", text)
+    text = re.sub(r"( \(version [^)]*\))|(: While executing \w+)|(\.? ?Stack trace.*)", "", text)
+    return EngineError(text.strip() or type(error).__name__)

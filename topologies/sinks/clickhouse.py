@@ -1,0 +1,399 @@
+"""The warm store's sink: mev.parsed, mev.slots and mev.dead-letter become rows of ClickHouse.
+
+A slot is stored in this order: whatever the store has of another block of that slot goes, the
+slot's row first; its transactions, swaps and dead letters come; its row in `slots` comes last.
+That row is the commit mark. A slot that has one is complete and is skipped when it comes again; a
+slot that has none was cut off, and the next writer removes what there is of it. So whatever is run
+twice, or killed and run again, leaves the rows of one run.
+
+Single transactions whose block nobody knows (no blockhash) cannot replace a block: they are
+identified by their signature, gather in their slot, and give way to the block when it comes.
+"""
+
+import secrets
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from google.protobuf.message import DecodeError
+
+from mevstream.codecs.parsed import ParsedView
+from mevstream.errors import InputError
+from mevstream.schemas.dead_letter_pb2 import DeadLetter
+from mevstream.schemas.slots_pb2 import SlotStatus
+from mevstream.topologies.chain import DEAD_LETTER, PARSED, SLOTS, Record
+from mevstream.topologies.parsed.slots import UNKNOWN_VENUE
+from mevstream.topologies.sinks import migrations
+from mevstream.topologies.sinks.base import Sink
+from mevstream.topologies.sinks.columns import NO_KEY, Flush, Rows, Run
+from mevstream.topologies.sinks.rows import dead_letter_rows, letter_id, slot_rows
+
+ROW_TABLES = ("swaps", "transactions", "dead_letters")
+
+Slot = tuple[str, int]
+"""chain, slot."""
+
+Block = tuple[str, int, bytes]
+"""chain, slot, blockhash (32 bytes; NO_KEY: not told)."""
+
+Transaction = tuple[str, int, bytes]
+"""chain, slot, signature."""
+
+
+class Engine(migrations.Engine, Protocol):
+    """What the sink needs of ClickHouse; the embedded engine and a server both give it."""
+
+    def insert(self, table: str, rows: pa.RecordBatch, token: str) -> None: ...
+
+    def begin_writing(self) -> bool: ...
+
+    def end_writing(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a buffer is written, whatever comes first. Without `seconds` the boundaries depend on
+    the records alone, and a second run over the same input inserts the same blocks."""
+
+    transactions: int = 100_000
+    bytes: int = 48 << 20
+    seconds: float | None = None
+
+
+@dataclass(slots=True)
+class Stored:
+    """What a sink has done so far, in rows."""
+
+    transactions: int = 0
+    swaps: int = 0
+    slots: int = 0
+    dead_letters: int = 0
+    skipped_slots: int = 0
+    replaced_slots: int = 0
+
+    def add(self, other: "Stored") -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a flush does, decided once: a flush that is repeated must not decide again, because
+    what it finds in the store by then is partly its own."""
+
+    run: Run
+    token: str
+    keep: dict[Block, bool]
+    known: set[Transaction]
+    """Single transactions that the store has."""
+
+
+@dataclass(slots=True)
+class _Buffer:
+    views: list[ParsedView] = field(default_factory=list[ParsedView])
+    slots: list[SlotStatus] = field(default_factory=list[SlotStatus])
+    letters: list[DeadLetter] = field(default_factory=list[DeadLetter])
+    transactions: int = 0
+    bytes: int = 0
+    since: float = field(default_factory=time.monotonic)
+    plan: _Plan | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.views or self.slots or self.letters)
+
+    def reached(self, limits: Limits) -> bool:
+        return (
+            self.transactions >= limits.transactions
+            or self.bytes >= limits.bytes
+            or (limits.seconds is not None and time.monotonic() - self.since >= limits.seconds)
+        )
+
+
+class ClickHouseSink(Sink):
+    """Writes through `engine`, which it owns from `open` to `close`.
+
+    votes: vote transactions become rows, too (`slots` counts them in any case).
+    replace: a slot that is complete in the store is written anew instead of being skipped.
+    """
+
+    topics = frozenset({PARSED, SLOTS, DEAD_LETTER})
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        votes: bool = False,
+        replace: bool = False,
+        limits: Limits | None = None,
+    ) -> None:
+        self._engine = engine
+        self._votes = votes
+        self._replace = replace
+        self._limits = limits or Limits()
+        self._buffer = _Buffer()
+        # Blocks whose first rows were flushed and whose row in `slots` was not: whether they are
+        # being stored (else they are passed over).
+        self._begun: dict[Block, bool] = {}
+        self._flushes = 0
+        self.run_id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+        self.stored = Stored()
+
+    def open(self) -> None:
+        migrations.migrate(self._engine)
+        if not self._engine.begin_writing():
+            self._remove_unfinished()
+
+    def write(self, record: Record) -> None:
+        buffer = self._buffer
+        if record.topic == PARSED:
+            view = ParsedView(record.value)
+            buffer.views.append(view)
+            buffer.transactions += view.n_tx
+        elif record.topic == SLOTS:
+            buffer.slots.append(_message(SlotStatus, record))
+        elif record.topic == DEAD_LETTER:
+            buffer.letters.append(_message(DeadLetter, record))
+        else:
+            raise InputError(f"the warm store takes no records of {record.topic}")
+        buffer.bytes += len(record.value)
+        if buffer.reached(self._limits):
+            self.flush()
+
+    def flush(self) -> None:
+        buffer = self._buffer
+        if not buffer:
+            return
+        if buffer.plan is None:
+            buffer.plan = self._prepare(buffer)
+        self._store(buffer, buffer.plan)
+        self._buffer = _Buffer()
+        self._flushes += 1
+
+    def abandon(self) -> None:
+        blocks = [block for block, kept in self._begun.items() if kept and block[2] != NO_KEY]
+        self._delete(ROW_TABLES, {block[:2] for block in blocks})
+        for block in blocks:
+            del self._begun[block]
+
+    def close(self) -> None:
+        if not self._buffer and not any(self._begun.values()):
+            self._engine.end_writing()
+        self._engine.close()
+
+    # -- what a flush does --------------------------------------------------------------------
+
+    def _prepare(self, buffer: _Buffer) -> _Plan:
+        """Decides which blocks are stored and removes from the store what they replace."""
+        keep = dict(self._begun)
+        chosen: dict[Slot, Block] = {}
+        commitment: dict[Block, int] = {}
+        for view in buffer.views:
+            block = _block(view)
+            commitment[block] = max(view.commitment, commitment.get(block, 0))
+            # Of two blocks of one slot the later stays, of a block and single transactions
+            # the block.
+            if block[:2] not in chosen or block[2] != NO_KEY:
+                chosen[block[:2]] = block
+        keep.update((block, False) for block in commitment if chosen[block[:2]] != block)
+        new = {slot: block for slot, block in chosen.items() if block not in keep}
+        found = self._find(new)
+        replaced: set[Slot] = set()
+        gathered: set[Slot] = set()
+        for slot, block in new.items():
+            known, complete, status = found.get(slot, (None, False, 0))
+            for rival in [begun for begun in self._begun if begun[:2] == slot]:
+                keep[rival] = False
+                replaced.add(slot)
+            if block[2] == NO_KEY:
+                keep[block] = known in (None, NO_KEY)
+                if known == NO_KEY:
+                    gathered.add(slot)
+            elif known == block[2] and complete and status >= commitment[block]:
+                keep[block] = self._replace
+                if self._replace:
+                    replaced.add(slot)
+            else:
+                keep[block] = True
+                if known is not None:
+                    replaced.add(slot)
+        self._delete(("slots", *ROW_TABLES), replaced)
+        self.stored.replaced_slots += len(replaced)
+        return _Plan(
+            run=Run(self.run_id, version=time.time_ns()),
+            token=f"{self.run_id}/{self._flushes}",
+            keep=keep,
+            known=self._gathered(gathered),
+        )
+
+    def _store(self, buffer: _Buffer, plan: _Plan) -> None:
+        """Rows first, then the rows in `slots` that make them count."""
+        views = [view for view in buffer.views if plan.keep[_block(view)]]
+        stored = Stored()
+        if views:
+            flush = Flush(views, self._rows_of(views, plan.known.copy()), plan.run)
+            stored.transactions, stored.swaps = flush.n_transactions, flush.n_swaps
+            # Swaps first: a single transaction that the store has needs nothing more.
+            self._insert("swaps", flush.swaps(), plan)
+            self._insert("transactions", flush.transactions(), plan)
+        letters = self._new_letters(buffer.letters)
+        stored.dead_letters = len(letters)
+        self._insert("dead_letters", dead_letter_rows(letters, plan.run), plan)
+
+        slots: dict[Slot, SlotStatus] = {}
+        for status in buffer.slots:
+            if plan.keep.get(_block(status), False):
+                slots[status.chain, status.slot] = status
+            else:
+                stored.skipped_slots += 1
+        gathered = {slot: status for slot, status in slots.items() if not status.blockhash}
+        self._count_gathered(gathered)
+        stored.slots = len(slots)
+        self._insert("slots", slot_rows(slots.values(), plan.run), plan)
+        before = {transaction[:2] for transaction in plan.known} & gathered.keys()
+        self._delete(("slots",), before, f"version < {plan.run.version}")
+        ended = {_block(status) for status in buffer.slots}
+        self._begun = {block: kept for block, kept in plan.keep.items() if block not in ended}
+        self.stored.add(stored)
+
+    def _insert(self, table: str, rows: pa.RecordBatch, plan: _Plan) -> None:
+        if rows.num_rows:
+            self._engine.insert(table, rows, f"{plan.token}/{table}")
+
+    def _find(self, slots: Collection[Slot]) -> dict[Slot, tuple[bytes, bool, int]]:
+        """What `slots` has: slot → (blockhash, complete, commitment)."""
+        if not slots:
+            return {}
+        rows = self._engine.rows(
+            "SELECT chain, slot, blockhash, batches = batches_total, toInt8(commitment) "
+            f"FROM slots FINAL WHERE {_among(slots)}"
+        )
+        return {
+            (chain, slot): (blockhash, bool(complete), commitment)
+            for chain, slot, blockhash, complete, commitment in rows
+        }
+
+    def _new_letters(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+        """Those that the store does not have, each once."""
+        by_id = {letter_id(letter): letter for letter in letters}
+        if by_id:
+            ids = ", ".join(f"unhex('{id_.hex()}')" for id_ in by_id)
+            for (known,) in self._engine.rows(f"SELECT id FROM dead_letters WHERE id IN ({ids})"):
+                by_id.pop(known, None)
+        return list(by_id.values())
+
+    def _count_gathered(self, slots: dict[Slot, SlotStatus]) -> None:
+        """Sets the counts of slots that gather single transactions from all that they have."""
+        if not slots:
+            return
+        loose = f"{_among(slots)} AND {_LOOSE}"
+        for table, columns, condition in (
+            ("transactions", _TRANSACTION_COUNTS, loose),
+            ("swaps", _SWAP_COUNTS, loose),
+            ("dead_letters", _LETTER_COUNTS, _among(slots)),
+        ):
+            counts = ", ".join(columns.values())
+            for chain, slot, *values in self._engine.rows(
+                f"SELECT chain, slot, {counts} FROM {table} FINAL WHERE {condition} "
+                "GROUP BY chain, slot"
+            ):
+                for name, value in zip(columns, values, strict=True):
+                    setattr(slots[chain, slot], name, value)
+
+    def _delete(self, tables: Iterable[str], slots: Collection[Slot], also: str = "1") -> None:
+        if slots:
+            for table in tables:
+                self._engine.execute(f"DELETE FROM {table} WHERE {_among(slots)} AND {also}")
+
+    def _rows_of(self, views: Iterable[ParsedView], known: set[Transaction]) -> list[Rows]:
+        """Which transactions of each batch become rows: all but votes, or all; of single
+        transactions those that are not `known` yet."""
+        rows: list[Rows] = []
+        for view in views:
+            if view.blockhash:
+                rows.append("all" if self._votes else "no votes")
+                continue
+            new = np.zeros(view.n_tx, dtype=bool)
+            for i, signature in enumerate(view.tx_signature):
+                transaction = (view.chain, view.slot, signature.tobytes())
+                new[i] = transaction not in known
+                known.add(transaction)
+            rows.append(new)
+        return rows
+
+    def _gathered(self, slots: Collection[Slot]) -> set[Transaction]:
+        """The single transactions that the store has of these slots."""
+        if not slots:
+            return set()
+        return set(
+            self._engine.rows(
+                "SELECT chain, slot, signature FROM transactions "
+                f"WHERE {_among(slots)} AND {_LOOSE}"
+            )
+        )
+
+    def _remove_unfinished(self) -> None:
+        """Removes the rows of slots that the last writer began and did not complete."""
+        while self._engine.rows("SELECT 1 FROM system.mutations WHERE NOT is_done LIMIT 1"):
+            time.sleep(0.02)  # deletions of that writer go on by themselves
+        for table in ROW_TABLES:
+            self._engine.execute(
+                f"DELETE FROM {table} WHERE slot != 0 "
+                "AND (chain, slot) NOT IN (SELECT chain, slot FROM slots)"
+            )
+        self._engine.execute(
+            f"DELETE FROM swaps WHERE {_LOOSE} AND (chain, slot, signature) NOT IN "
+            f"(SELECT chain, slot, signature FROM transactions WHERE {_LOOSE})"
+        )
+
+
+_LOOSE = "blockhash = toFixedString('', 32)"
+
+_TRANSACTION_COUNTS = {
+    "transactions": "count()",
+    "votes": "countIf(is_vote)",
+    "failed": "countIf(NOT is_vote AND NOT success)",
+    "succeeded": "countIf(NOT is_vote AND success)",
+    "decoded": "countIf(NOT decoded_in_part)",
+    "unknown": "countIf(decoded_in_part)",
+    "failed_swap_attempts": "sumIf(swap_attempts, NOT success)",
+    "logs_truncated": "countIf(log_truncated)",
+    "tipped": "countIf(tip > 0)",
+    "tip_lamports": "sum(tip)",
+    "fee_lamports": "sum(fee)",
+    "compute_units": "sum(compute_units)",
+}
+_SWAP_COUNTS = {
+    "swaps": "count()",
+    "unknown_venue_swaps": f"countIf(venue = '{UNKNOWN_VENUE}')",
+    "event_mismatches": "countIf(event_differs)",
+    "router_event_mismatches": "countIf(router_event_differs)",
+}
+_LETTER_COUNTS = {"dead_lettered": "countIf(position >= 0)"}
+
+_MessageT = TypeVar("_MessageT", SlotStatus, DeadLetter)
+
+
+def _message(kind: type[_MessageT], record: Record) -> _MessageT:
+    try:
+        return kind.FromString(record.value)
+    except DecodeError:
+        raise InputError(f"{record.topic}: not a {kind.__name__} message") from None
+
+
+def _block(of: ParsedView | SlotStatus) -> Block:
+    return of.chain, of.slot, of.blockhash or NO_KEY
+
+
+def _among(slots: Collection[Slot]) -> str:
+    pairs = ", ".join(f"('{_escape(chain)}', {slot})" for chain, slot in slots)
+    return f"(chain, slot) IN ({pairs})"
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")

@@ -1,0 +1,335 @@
+"""How ParsedBatch columns become rows of the warm store: the mapping, and its execution.
+
+TRANSACTIONS and SWAPS name each table column once, with where it comes from. Everything is numpy
+on whole flushes of many batches: nothing is done per row in Python.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mevstream.codecs.parsed import ParsedView
+from mevstream.topologies.parsed.slots import VOTE
+
+SCHEMA_VERSION = 1
+"""Written to every row; changes when the meaning of a column does."""
+
+NONE = 0xFFFFFFFF
+NO_KEY = bytes(32)
+
+Array = NDArray[Any]
+Rows = Literal["all", "no votes"] | Array
+"""Which transactions of a batch become rows; an array has a bool per transaction."""
+
+Values = Array | tuple[Array, list[str]] | pa.Array
+"""A column: numbers or fixed-width items, (codes, texts), or Arrow already."""
+
+KEY, SIGNATURE = pa.binary(32), pa.binary(64)
+NAME = pa.dictionary(pa.int32(), pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What every row of one flush has in common."""
+
+    run_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A table column: its name, its Arrow type, and how a flush computes it (`n` values)."""
+
+    name: str
+    type: pa.DataType
+    compute: Callable[["Flush"], Values]
+
+
+class Flush:
+    """The batches that are written together, seen as two tables.
+
+    `rows` tells for each batch which of its transactions become rows; their swap legs do, too.
+    A vote that swaps is kept in any case. Column methods return arrays with a value per kept
+    transaction (tx_*) or kept swap leg (swap_*).
+    """
+
+    def __init__(self, views: Sequence[ParsedView], rows: Sequence[Rows], run: Run) -> None:
+        self.run = run
+        self._views = views
+        self._n_tx = np.array([view.n_tx for view in views], dtype=np.int64)
+        self._n_swaps = np.array([view.n_swaps for view in views], dtype=np.int64)
+        kept = np.concatenate([_kept(view, which) for view, which in zip(views, rows, strict=True)])
+        transaction = self._all("swap_tx") + np.repeat(_starts(self._n_tx), self._n_swaps)
+        self._rows = {
+            "tx": np.flatnonzero(kept),
+            "swap": np.flatnonzero(kept[transaction]),
+        }
+        self._swap_tx = transaction[self._rows["swap"]]
+
+    @property
+    def n_transactions(self) -> int:
+        return len(self._rows["tx"])
+
+    @property
+    def n_swaps(self) -> int:
+        return len(self._rows["swap"])
+
+    def _all(self, source: str) -> Array:
+        return np.concatenate([getattr(view, source) for view in self._views])
+
+    def _sizes(self, source: str) -> Array:
+        return self._n_tx if source.startswith("tx_") else self._n_swaps
+
+    def _kept(self, source: str, column: Array) -> Array:
+        return column[self._rows[source.partition("_")[0]]]
+
+    def value(self, source: str) -> Array:
+        """A column as it is."""
+        return self._kept(source, self._all(source))
+
+    def of_transaction(self, source: str) -> Array:
+        """A tx_* column, for each swap leg."""
+        return self._all(source)[self._swap_tx]
+
+    def batch(self, table: str, attribute: Callable[[ParsedView], Any], dtype: Any) -> Array:
+        """A value of the envelope, repeated for the rows of its batch."""
+        values = np.array([attribute(view) for view in self._views], dtype=dtype)
+        return self._kept(table, np.repeat(values, self._n_tx if table == "tx" else self._n_swaps))
+
+    def key(self, source: str, *, of_transaction: bool = False) -> Array:
+        """A key column as 32-byte items; NO_KEY for none."""
+        indexes = self._all(source).astype(np.int64)
+        none = indexes == NONE
+        indexes += np.repeat(self._key_starts, self._sizes(source))
+        indexes[none] = len(self._keys) - 1
+        kept = indexes[self._swap_tx] if of_transaction else self._kept(source, indexes)
+        return self._keys[kept]
+
+    def name(self, source: str) -> tuple[Array, list[str]]:
+        """A name column as (int32 codes, names); the empty name for none."""
+        codes = self._all(source).astype(np.int64)
+        none = codes == NONE
+        starts = _starts(np.array([len(view.names) for view in self._views], dtype=np.int64))
+        codes += np.repeat(starts, self._sizes(source))
+        names = [name for view in self._views for name in view.names] + [""]
+        codes[none] = len(names) - 1
+        unique = {name: code for code, name in enumerate(dict.fromkeys(names))}
+        merged = np.array([unique[name] for name in names], dtype=np.int32)
+        return merged[self._kept(source, codes)], list(unique)
+
+    def label(self, table: str, attribute: Callable[[ParsedView], str]) -> tuple[Array, list[str]]:
+        """A text of the envelope, as (int32 codes, texts)."""
+        unique: dict[str, int] = {}
+        code = {id(view): unique.setdefault(attribute(view), len(unique)) for view in self._views}
+        return self.batch(table, lambda view: code[id(view)], np.int32), list(unique)
+
+    def constant(self, table: str, value: Any, dtype: Any) -> Array:
+        return np.full(len(self._rows[table]), value, dtype=dtype)
+
+    @cached_property
+    def _keys(self) -> Array:
+        """All key tables after one another, then NO_KEY."""
+        tables = [view.keys for view in self._views]
+        return items(np.concatenate([*tables, np.zeros((1, 32), dtype=np.uint8)]))
+
+    @cached_property
+    def _key_starts(self) -> Array:
+        return _starts(np.array([len(view.keys) for view in self._views], dtype=np.int64))
+
+    def transactions(self) -> pa.RecordBatch:
+        return self._record_batch(TRANSACTIONS, self.n_transactions)
+
+    def swaps(self) -> pa.RecordBatch:
+        return self._record_batch(SWAPS, self.n_swaps)
+
+    def _record_batch(self, columns: Sequence[Column], rows: int) -> pa.RecordBatch:
+        return record_batch(
+            {column.name: (column.type, column.compute(self)) for column in columns}, rows
+        )
+
+
+def _kept(view: ParsedView, rows: Rows) -> Array:
+    if isinstance(rows, str):
+        if rows == "all":
+            return np.ones(view.n_tx, dtype=bool)
+        return (view.tx_flags & VOTE == 0) | (view.tx_swaps != 0)
+    return rows
+
+
+def items(rows: Array) -> Array:
+    """uint8 of shape (n, width) as n items of `width` bytes, which numpy moves as one."""
+    return np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1]))).reshape(-1)
+
+
+def record_batch(
+    columns: Mapping[str, tuple[pa.DataType, Values]], rows: int
+) -> pa.RecordBatch:
+    """Arrow columns on the numpy buffers, by way of from_buffers: pa.array() would import pandas
+    (50 MB resident) only to find out that a numpy array is none of its types."""
+    return pa.RecordBatch.from_arrays(
+        [_arrow(type_, values, rows) for type_, values in columns.values()], names=list(columns)
+    )
+
+
+def texts(values: Sequence[str | bytes], type_: pa.DataType) -> pa.Array:
+    """An Arrow string or binary array."""
+    data = [value.encode() if isinstance(value, str) else value for value in values]
+    offsets = np.zeros(len(data) + 1, dtype=np.int32)
+    np.cumsum([len(value) for value in data], out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(data))]
+    return pa.Array.from_buffers(type_, len(data), buffers)
+
+
+def _arrow(type_: pa.DataType, values: Values, rows: int) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
+    if isinstance(values, tuple):
+        codes, names = values
+        return pa.DictionaryArray.from_arrays(
+            _arrow(pa.int32(), codes, rows), texts(names, pa.string())
+        )
+    if not pa.types.is_fixed_size_binary(type_):
+        # Between integers this keeps the bits: 0xFFFFFFFF (none) becomes -1 in an int32 column.
+        values = values.astype(type_.to_pandas_dtype(), copy=False)
+    return pa.Array.from_buffers(type_, rows, [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def _starts(sizes: Array) -> Array:
+    return np.cumsum(sizes) - sizes
+
+
+def block_time(seconds: int | None) -> int:
+    """Unix seconds as a DateTime holds them; 0 where they are not told or out of its range."""
+    return seconds if seconds is not None and 0 <= seconds < 2**32 else 0
+
+
+def key_bytes(key: bytes) -> bytes:
+    """A key of exactly 32 bytes; NO_KEY where there is none."""
+    return key[:32].ljust(32, b"\0")
+
+
+def _value(name: str, type_: pa.DataType, source: str) -> Column:
+    return Column(name, type_, lambda flush: flush.value(source))
+
+
+def _key(name: str, source: str) -> Column:
+    return Column(name, KEY, lambda flush: flush.key(source))
+
+
+def _of_transaction(name: str, type_: pa.DataType, source: str) -> Column:
+    return Column(name, type_, lambda flush: flush.of_transaction(source))
+
+
+def _name(name: str, source: str) -> Column:
+    return Column(name, NAME, lambda flush: flush.name(source))
+
+
+def _custom_error(flush: Flush) -> Array:
+    codes = flush.value("tx_error_custom").astype(np.int64)
+    codes[flush.value("tx_error_detail") != _CUSTOM] = -1
+    return codes
+
+
+# InstructionError::Custom; only then is there a code, and every u32 may be one.
+_CUSTOM = 25
+
+
+def _common(table: str) -> tuple[Column, ...]:
+    """Columns of both tables, from the envelope and the run."""
+    return (
+        Column("chain", NAME, lambda flush: flush.label(table, lambda view: view.chain)),
+        Column(
+            "slot", pa.uint64(), lambda flush: flush.batch(table, lambda view: view.slot, np.uint64)
+        ),
+        Column(
+            "blockhash",
+            KEY,
+            lambda flush: flush.batch(table, lambda view: key_bytes(view.blockhash), "V32"),
+        ),
+        Column(
+            "block_time",
+            pa.uint32(),
+            lambda flush: flush.batch(table, lambda view: block_time(view.block_time), np.uint32),
+        ),
+        Column(
+            "schema_version",
+            pa.uint16(),
+            lambda flush: flush.constant(table, SCHEMA_VERSION, np.uint16),
+        ),
+        Column(
+            "run_id", NAME, lambda flush: (flush.constant(table, 0, np.int32), [flush.run.run_id])
+        ),
+        Column(
+            "version",
+            pa.uint64(),
+            lambda flush: flush.constant(table, flush.run.version, np.uint64),
+        ),
+    )
+
+
+_U32, _U64, _I32 = pa.uint32(), pa.uint64(), pa.int32()
+
+TRANSACTIONS: tuple[Column, ...] = (
+    *_common("tx"),
+    _value("tx_index", _U32, "tx_index"),
+    Column("signature", SIGNATURE, lambda flush: items(flush.value("tx_signature"))),
+    _key("fee_payer", "tx_payer"),
+    _value("flags", pa.uint16(), "tx_flags"),
+    _value("message_version", _I32, "tx_version"),
+    _value("error", _I32, "tx_error"),
+    _value("error_instruction", _I32, "tx_error_instruction"),
+    _value("error_detail", _I32, "tx_error_detail"),
+    Column("error_custom", pa.int64(), _custom_error),
+    _value("fee", _U64, "tx_fee"),
+    _value("tip", _U64, "tx_tip"),
+    _key("tip_payer", "tx_tip_payer"),
+    _value("payer_pre", _U64, "tx_payer_pre"),
+    _value("payer_post", _U64, "tx_payer_post"),
+    _value("compute_units", _U64, "tx_compute_units"),
+    _value("compute_unit_limit", _U32, "tx_cu_limit"),
+    _value("compute_unit_price", _U64, "tx_cu_price"),
+    _value("instructions", _U32, "tx_instructions"),
+    _value("inner_instructions", _U32, "tx_inner_instructions"),
+    _value("signatures", _U32, "tx_signatures"),
+    _value("accounts", _U32, "tx_accounts"),
+    _value("bytes", _U32, "tx_bytes"),
+    _value("swaps", _U32, "tx_swaps"),
+    _value("swap_attempts", _U32, "tx_swap_attempts"),
+)
+
+SWAPS: tuple[Column, ...] = (
+    *_common("swap"),
+    _of_transaction("tx_index", _U32, "tx_index"),
+    _value("ix_outer", _U32, "swap_outer"),
+    _value("ix_inner", _I32, "swap_inner"),
+    _value("leg", _U32, "swap_leg"),
+    Column("signature", SIGNATURE, lambda flush: items(flush.of_transaction("tx_signature"))),
+    _name("venue", "swap_venue"),
+    _name("router", "swap_router"),
+    _key("program", "swap_program"),
+    _key("pool", "swap_pool"),
+    _key("trader", "swap_trader"),
+    Column("fee_payer", KEY, lambda flush: flush.key("tx_payer", of_transaction=True)),
+    _key("mint_in", "swap_mint_in"),
+    _key("mint_out", "swap_mint_out"),
+    _key("vault_in", "swap_vault_in"),
+    _key("vault_out", "swap_vault_out"),
+    _value("decimals_in", pa.uint8(), "swap_decimals_in"),
+    _value("decimals_out", pa.uint8(), "swap_decimals_out"),
+    _value("amount_in", _U64, "swap_amount_in"),
+    _value("amount_out", _U64, "swap_amount_out"),
+    _value("trader_in", _U64, "swap_trader_in"),
+    _value("trader_out", _U64, "swap_trader_out"),
+    _value("reserve_in", _U64, "swap_reserve_in"),
+    _value("reserve_out", _U64, "swap_reserve_out"),
+    _value("fee", _U64, "swap_fee"),
+    _value("price_after", pa.float64(), "swap_price_after"),
+    _of_transaction("tx_fee", _U64, "tx_fee"),
+    _of_transaction("tx_tip", _U64, "tx_tip"),
+    _value("flags", pa.uint16(), "swap_flags"),
+)

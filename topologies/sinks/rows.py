@@ -1,0 +1,138 @@
+"""SlotStatus and DeadLetter messages as rows of the tables `slots` and `dead_letters`."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mevstream.schemas.dead_letter_pb2 import DeadLetter
+from mevstream.schemas.slots_pb2 import SlotStatus
+from mevstream.topologies.sinks.columns import (
+    KEY,
+    NAME,
+    SCHEMA_VERSION,
+    Array,
+    Run,
+    block_time,
+    key_bytes,
+    record_batch,
+    texts,
+)
+
+_SLOT_VALUES: dict[str, pa.DataType] = {
+    "slot": pa.uint64(),
+    "parent_slot": pa.uint64(),
+    "block_height": pa.uint64(),
+    "commitment": pa.int8(),
+    **dict.fromkeys(
+        (
+            "batches",
+            "batches_total",
+            "transactions",
+            "votes",
+            "failed",
+            "succeeded",
+            "decoded",
+            "unknown",
+            "dead_lettered",
+            "swaps",
+            "unknown_venue_swaps",
+            "failed_swap_attempts",
+            "logs_truncated",
+            "event_mismatches",
+            "router_event_mismatches",
+            "tipped",
+        ),
+        pa.uint32(),
+    ),
+    "tip_lamports": pa.uint64(),
+    "fee_lamports": pa.uint64(),
+    "compute_units": pa.uint64(),
+}
+
+
+def slot_rows(statuses: Collection[SlotStatus], run: Run) -> pa.RecordBatch:
+    """Rows of `slots`; a number that is not told is 0, a hash 32 zero bytes."""
+    values = {
+        name: (type_, np.array([getattr(status, name) for status in statuses], dtype=np.uint64))
+        for name, type_ in _SLOT_VALUES.items()
+    }
+    columns = {
+        "chain": (NAME, _labels([status.chain for status in statuses])),
+        **values,
+        "blockhash": (KEY, _keys([status.blockhash for status in statuses])),
+        "parent_blockhash": (KEY, _keys([status.parent_blockhash for status in statuses])),
+        "block_time": (
+            pa.uint32(),
+            np.array([block_time(status.block_time) for status in statuses], dtype=np.uint32),
+        ),
+        "source": (NAME, _labels([status.source for status in statuses])),
+        "first_seen": _nanoseconds([status.first_seen_ns for status in statuses]),
+        **_common(run, len(statuses)),
+    }
+    return record_batch(columns, len(statuses))
+
+
+def dead_letter_rows(letters: Sequence[DeadLetter], run: Run) -> pa.RecordBatch:
+    """Rows of `dead_letters`; a number that is not told is -1, a slot 0."""
+    columns = {
+        "chain": (NAME, _labels([letter.chain or "solana" for letter in letters])),
+        "slot": (pa.uint64(), np.array([letter.slot for letter in letters], dtype=np.uint64)),
+        "seq": (pa.int64(), _optional("seq", letters)),
+        "position": (pa.int64(), _optional("position", letters)),
+        "id": (pa.binary(16), np.array([letter_id(letter) for letter in letters], dtype="V16")),
+        "stage": (NAME, _labels([letter.stage for letter in letters])),
+        "error": (pa.string(), texts([letter.error for letter in letters], pa.string())),
+        "topic": (NAME, _labels([letter.topic for letter in letters])),
+        "kafka_partition": (
+            pa.int32(),
+            np.array([letter.partition for letter in letters], dtype=np.int32),
+        ),
+        "kafka_offset": (
+            pa.int64(),
+            np.array([letter.offset for letter in letters], dtype=np.int64),
+        ),
+        "payload": (pa.binary(), texts([letter.payload for letter in letters], pa.binary())),
+        "seen": _nanoseconds([letter.seen_ns for letter in letters]),
+        **_common(run, len(letters)),
+    }
+    return record_batch(columns, len(letters))
+
+
+def letter_id(letter: DeadLetter) -> bytes:
+    """16 bytes that are the same for the same record from the same place, whenever it comes."""
+    place = (letter.chain, letter.slot, letter.seq, letter.position, letter.stage)
+    digest = hashlib.blake2b(repr(place).encode(), digest_size=16)
+    digest.update(letter.payload)
+    return digest.digest()
+
+
+def _common(run: Run, rows: int) -> dict[str, tuple[pa.DataType, Any]]:
+    return {
+        "schema_version": (pa.uint16(), np.full(rows, SCHEMA_VERSION, dtype=np.uint16)),
+        "run_id": (NAME, (np.zeros(rows, dtype=np.int32), [run.run_id])),
+        "version": (pa.uint64(), np.full(rows, run.version, dtype=np.uint64)),
+    }
+
+
+def _labels(values: Sequence[str]) -> tuple[Array, list[str]]:
+    unique: dict[str, int] = {}
+    codes = [unique.setdefault(value, len(unique)) for value in values]
+    return np.array(codes, dtype=np.int32), list(unique)
+
+
+def _keys(values: Sequence[bytes]) -> Array:
+    return np.array([key_bytes(value) for value in values], dtype="V32")
+
+
+def _optional(name: str, letters: Sequence[DeadLetter]) -> Array:
+    values = [getattr(letter, name) if letter.HasField(name) else -1 for letter in letters]
+    return np.array(values, dtype=np.int64)
+
+
+def _nanoseconds(values: Sequence[int]) -> tuple[pa.DataType, pa.Array]:
+    type_ = pa.timestamp("ns", tz="UTC")
+    ticks = np.array(values, dtype=np.uint64)
+    return type_, pa.Array.from_buffers(type_, len(ticks), [None, pa.py_buffer(ticks)])
