@@ -7,6 +7,9 @@ from typing import NoReturn
 import typer
 
 from mevstream import __version__
+from mevstream.commands.migrate import migrate
+from mevstream.commands.query import query
+from mevstream.commands.run import run
 from mevstream.errors import MevstreamError
 
 app = typer.Typer(
@@ -15,6 +18,9 @@ app = typer.Typer(
 
 # Each command is one module of mevstream/commands; those import what is heavy (stores, numpy)
 # inside the command, so that --help stays quick.
+app.command()(run)
+app.command()(query)
+app.command()(migrate)
 
 
 def main() -> NoReturn:

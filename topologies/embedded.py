@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from mevstream.errors import InputError
 from mevstream.schemas.slots_pb2 import SlotStatus
 from mevstream.topologies.chain import CHAIN, DEAD_LETTER, RAW, SLOTS, Link, Record, Stage
 from mevstream.topologies.parsed.slots import SlotLedger
@@ -14,6 +15,8 @@ class Totals:
     """What came in, summed over the slots that were closed (and over open ones for progress)."""
 
     batches: int = 0
+    first_slot: int = 0
+    last_slot: int = 0
     slots: int = 0
     incomplete_slots: int = 0
     transactions: int = 0
@@ -31,6 +34,8 @@ class Totals:
     stopped: bool = False
 
     def add_batch(self, status: SlotStatus) -> None:
+        self.first_slot = min(self.first_slot, status.slot) if self.batches else status.slot
+        self.last_slot = max(self.last_slot, status.slot)
         self.batches += 1
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(status, name))
@@ -80,22 +85,33 @@ class EmbeddedRuntime:
         then flushes. `progress` is called after every batch.
 
         Slots that still miss a batch when the source ends are written as they are and counted
-        as incomplete; when the run was stopped they are left out. Errors of the source or the
-        sink pass through: then everything up to the last flush is stored.
+        as incomplete; when the run was stopped they are left out. An InputError of the source
+        passes through after all that came before it was stored. Errors of the sink pass through
+        at once: then everything up to its last flush is stored.
         """
-        for raw in source:
+        broken: InputError | None = None
+        batches = iter(source)
+        while not self.totals.stopped:
+            try:
+                raw = next(batches, None)
+            except InputError as error:
+                broken = error
+                break
+            if raw is None:
+                break
             self._take(Record(RAW, raw))
             if progress is not None:
                 progress(self.totals)
-            if stop():
-                self.totals.stopped = True
-                break
-        else:
+            self.totals.stopped = stop()
+        self.totals.stopped = self.totals.stopped or stop()
+        if not self.totals.stopped:
             for status in self._ledger.close():
                 self._write_slot(status)
         self._sink.flush()
         if self.totals.stopped:
             self._sink.abandon()
+        if broken is not None:
+            raise broken
         return self.totals
 
     def _take(self, record: Record) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from mevstream.codecs.parsed import encode_parsed
-from mevstream.schemas.raw_pb2 import COMMITMENT_FINALIZED, RawBatch
+from mevstream.schemas.raw_pb2 import Commitment, RawBatch
 
 NONE = 0xFFFFFFFF
 VENUES = ("raydium_amm_v4", "orca_whirlpool", "pump_swap", "unknown")
@@ -23,7 +23,7 @@ def raw_slot(
     *,
     fork: int = 0,
     batch_size: int = 100,
-    commitment: int = COMMITMENT_FINALIZED,
+    commitment: Commitment = Commitment.COMMITMENT_FINALIZED,
     known_block: bool = True,
 ) -> list[bytes]:
     """The RawBatch messages of a slot. Each transaction is 24 bytes that decode() draws from."""
@@ -49,9 +49,9 @@ def raw_slot(
     ]
 
 
-def raw_chain(first: int, slots: int, **options: int) -> Iterator[bytes]:
+def raw_chain(first: int, slots: int, transactions: int = 300) -> Iterator[bytes]:
     for slot in range(first, first + slots):
-        yield from raw_slot(slot, **options)
+        yield from raw_slot(slot, transactions)
 
 
 def decode(raw: bytes) -> bytes:

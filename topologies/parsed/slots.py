@@ -1,10 +1,12 @@
 """Counts of a slot: those of one ParsedBatch, and their sum over the batches of the slot."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
 from mevstream.codecs.parsed import ParsedView
+from mevstream.schemas.raw_pb2 import Commitment
 from mevstream.schemas.slots_pb2 import SlotStatus
 
 # Bits of tx_flags and swap_flags (schemas/parsed.proto).
@@ -55,7 +57,7 @@ def batch_status(view: ParsedView, dead_lettered: int) -> SlotStatus:
         parent_blockhash=view.parent_blockhash,
         block_time=view.block_time,
         block_height=view.block_height,
-        commitment=view.commitment,
+        commitment=cast("Commitment", view.commitment),
         source=view.source,
         batches=1,
         batches_total=view.seq + 1 if view.last else 0,

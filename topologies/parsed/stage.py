@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 
 from mevstream.codecs.parsed import ParsedView
+from mevstream.codecs.raw import RawView
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
-from mevstream.schemas.raw_pb2 import RawBatch
 from mevstream.topologies.chain import DEAD_LETTER, PARSED, RAW, SLOTS, Record, Stage
 from mevstream.topologies.parsed.slots import batch_status
 
@@ -31,25 +31,25 @@ def parse(raw: bytes, decode: Decode) -> list[Record]:
     except ValueError as error:
         return [_dead_letter(DeadLetter(error=_one_line(error), payload=raw))]
     view = ParsedView(parsed)
-    malformed = view.malformed
+    malformed: list[int] = view.malformed.tolist()
     records = [
         Record(PARSED, parsed),
         Record(SLOTS, batch_status(view, len(malformed)).SerializeToString()),
     ]
-    if len(malformed):
-        transactions = RawBatch.FromString(raw).transactions
+    if malformed:
+        transactions = RawView(raw).transactions
         records += [
             _dead_letter(
                 DeadLetter(
                     error="not a ConfirmedTransaction message",
-                    payload=transactions[position],
+                    payload=bytes(transactions[position]),
                     chain=view.chain,
                     slot=view.slot,
                     seq=view.seq,
                     position=position,
                 )
             )
-            for position in malformed.tolist()
+            for position in malformed
         ]
     return records
 

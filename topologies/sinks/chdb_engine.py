@@ -20,6 +20,10 @@ class EngineError(MevstreamError):
     """The store refused a statement; the message is ClickHouse's, in one line."""
 
 
+class ReadOnlyError(EngineError):
+    """A statement would change a store that is open for reading only."""
+
+
 class ChdbEngine:
     """A connection to the store in `folder` (created if it does not exist).
 
@@ -37,7 +41,7 @@ class ChdbEngine:
         options = {} if read_only else _WRITER_OPTIONS
         arguments = "&".join(f"{name}={value}" for name, value in options.items())
         try:
-            self._connection = Connection(f"{folder / 'store'}?{arguments}")
+            self._connection: Any = Connection(f"{folder / 'store'}?{arguments}")
             if read_only:
                 self.execute("SET readonly = 1")
         except Exception as error:
@@ -55,32 +59,28 @@ class ChdbEngine:
 
     def execute(self, sql: str) -> None:
         """Runs a statement that returns nothing. Raises EngineError."""
-        try:
-            self._connection.query(sql, "Null")
-        except Exception as error:
-            raise _engine_error(error) from None
+        self.fetch(sql, "Null")
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """The result as Python values, a tuple a row; for small ones. Raises EngineError."""
-        return [
-            row
-            for batch in self.stream(sql)
-            for row in zip(*batch.to_pydict().values(), strict=True)
-        ]
+        table = pa.ipc.open_stream(self.fetch(sql, "ArrowStream")).read_all()
+        return list(zip(*table.to_pydict().values(), strict=True))
 
-    def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
-        """The result of a query, block by block. Raises EngineError, also in mid-result."""
-        for data in self.chunks(sql, "ArrowStream"):
-            yield from pa.ipc.open_stream(data)
+    def fetch(self, sql: str, output_format: str) -> bytes:
+        """The whole result of any statement in a ClickHouse format. Raises EngineError."""
+        try:
+            return self._connection.query(sql, output_format).bytes()
+        except RuntimeError as error:
+            raise _engine_error(error) from None
 
     def chunks(self, sql: str, output_format: str) -> Iterator[bytes]:
-        """The result of a query in a ClickHouse format, piece by piece; each piece of a format
-        with a head has one. Raises EngineError, also in mid-result."""
+        """The result of a SELECT, piece by piece; each piece is a whole document of the format,
+        with its head. Raises EngineError, also in mid-result."""
         try:
             with self._connection.send_query(sql, output_format) as result:
                 for chunk in result:
                     yield chunk.bytes()
-        except (RuntimeError, ChdbError) as error:
+        except RuntimeError as error:
             raise _engine_error(error) from None
 
     def insert(self, table: str, rows: pa.RecordBatch, token: str) -> None:
@@ -95,6 +95,7 @@ class ChdbEngine:
         )
         try:
             with self._connection.send_insert(sql, "ArrowStream") as inserter:
+                writer: Any
                 with pa.ipc.new_stream(_Pipe(inserter), rows.schema) as writer:
                     writer.write_batch(rows)
                 inserter.finish()
@@ -126,7 +127,7 @@ def _lock(folder: Path) -> IO[str]:
     """Holds the folder for this process; the kernel lets go of it whatever way the process ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / "lock", "a+")
+        file = (folder / "lock").open("a+")
     except OSError as error:
         raise MevstreamError(f"data directory {folder}: {error.strerror}") from None
     try:
@@ -148,5 +149,8 @@ def _engine_error(error: Exception) -> EngineError:
     """The part of ClickHouse's message that tells the user something, as one line."""
     text = " ".join(str(error).split())
     text = re.sub(r"^.*?DB::Exception: ", "", text)
+    if text.endswith("(READONLY)"):
+        return ReadOnlyError("the store is open for reading only")
     text = re.sub(r"( \(version [^)]*\))|(: While executing \w+)|(\.? ?Stack trace.*)", "", text)
+    text = re.sub(r"Expected one of: .*\. \(", "(", text)
     return EngineError(text.strip() or type(error).__name__)

@@ -81,7 +81,6 @@ class Stored:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """What a flush does, decided once: a flush that is repeated must not decide again, because

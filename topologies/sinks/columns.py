@@ -4,10 +4,13 @@ TRANSACTIONS and SWAPS name each table column once, with where it comes from. Ev
 on whole flushes of many batches: nothing is done per row in Python.
 """
 
+# The stubs of pyarrow leave the parameters of its generic classes open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +25,16 @@ SCHEMA_VERSION = 1
 NONE = 0xFFFFFFFF
 NO_KEY = bytes(32)
 
+if TYPE_CHECKING:
+    ArrowArray = pa.Array[Any]
+else:
+    ArrowArray = pa.Array
+
 Array = NDArray[Any]
 Rows = Literal["all", "no votes"] | Array
 """Which transactions of a batch become rows; an array has a bool per transaction."""
 
-Values = Array | tuple[Array, list[str]] | pa.Array
+Values = Array | tuple[Array, list[str]] | ArrowArray
 """A column: numbers or fixed-width items, (codes, texts), or Arrow already."""
 
 KEY, SIGNATURE = pa.binary(32), pa.binary(64)
@@ -142,14 +150,14 @@ class Flush:
         return _starts(np.array([len(view.keys) for view in self._views], dtype=np.int64))
 
     def transactions(self) -> pa.RecordBatch:
-        return self._record_batch(TRANSACTIONS, self.n_transactions)
+        return self._record_batch(TRANSACTIONS)
 
     def swaps(self) -> pa.RecordBatch:
-        return self._record_batch(SWAPS, self.n_swaps)
+        return self._record_batch(SWAPS)
 
-    def _record_batch(self, columns: Sequence[Column], rows: int) -> pa.RecordBatch:
+    def _record_batch(self, columns: Sequence[Column]) -> pa.RecordBatch:
         return record_batch(
-            {column.name: (column.type, column.compute(self)) for column in columns}, rows
+            {column.name: (column.type, column.compute(self)) for column in columns}
         )
 
 
@@ -166,37 +174,38 @@ def items(rows: Array) -> Array:
     return np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1]))).reshape(-1)
 
 
-def record_batch(
-    columns: Mapping[str, tuple[pa.DataType, Values]], rows: int
-) -> pa.RecordBatch:
+def record_batch(columns: Mapping[str, tuple[pa.DataType, Values]]) -> pa.RecordBatch:
     """Arrow columns on the numpy buffers, by way of from_buffers: pa.array() would import pandas
     (50 MB resident) only to find out that a numpy array is none of its types."""
     return pa.RecordBatch.from_arrays(
-        [_arrow(type_, values, rows) for type_, values in columns.values()], names=list(columns)
+        [_arrow(type_, values) for type_, values in columns.values()], names=list(columns)
     )
 
 
-def texts(values: Sequence[str | bytes], type_: pa.DataType) -> pa.Array:
+def texts(values: Sequence[str | bytes], type_: pa.DataType) -> ArrowArray:
     """An Arrow string or binary array."""
     data = [value.encode() if isinstance(value, str) else value for value in values]
     offsets = np.zeros(len(data) + 1, dtype=np.int32)
     np.cumsum([len(value) for value in data], out=offsets[1:])
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(data))]
+    buffers = [None, pa.py_buffer(offsets.data), pa.py_buffer(b"".join(data))]
     return pa.Array.from_buffers(type_, len(data), buffers)
 
 
-def _arrow(type_: pa.DataType, values: Values, rows: int) -> pa.Array:
+def _arrow(type_: pa.DataType, values: Values) -> ArrowArray:
     if isinstance(values, pa.Array):
         return values
     if isinstance(values, tuple):
         codes, names = values
-        return pa.DictionaryArray.from_arrays(
-            _arrow(pa.int32(), codes, rows), texts(names, pa.string())
-        )
+        return pa.DictionaryArray.from_arrays(_arrow(pa.int32(), codes), texts(names, pa.string()))
     if not pa.types.is_fixed_size_binary(type_):
         # Between integers this keeps the bits: 0xFFFFFFFF (none) becomes -1 in an int32 column.
         values = values.astype(type_.to_pandas_dtype(), copy=False)
-    return pa.Array.from_buffers(type_, rows, [None, pa.py_buffer(np.ascontiguousarray(values))])
+    return fixed_width(type_, np.ascontiguousarray(values))
+
+
+def fixed_width(type_: pa.DataType, values: Array) -> ArrowArray:
+    """An Arrow array on the memory of a contiguous numpy array with items of the same width."""
+    return pa.Array.from_buffers(type_, len(values), [None, pa.py_buffer(values.data)])
 
 
 def _starts(sizes: Array) -> Array:

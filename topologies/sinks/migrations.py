@@ -45,7 +45,9 @@ class Migration:
     def statements(self) -> list[str]:
         """The file's statements; each ends with a semicolon at the end of a line."""
         bare = re.sub(r"^\s*--.*$", "", self.sql, flags=re.MULTILINE)
-        return [text for part in re.split(r";\s*$", bare, flags=re.MULTILINE) if (text := part.strip())]
+        return [
+            text for part in re.split(r";\s*$", bare, flags=re.MULTILINE) if (text := part.strip())
+        ]
 
 
 def load() -> list[Migration]:
@@ -61,7 +63,10 @@ def load() -> list[Migration]:
 
 def applied(engine: Engine) -> dict[int, tuple[str, str]]:
     """Number → (name, checksum) of what the store has."""
-    if not engine.rows("SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'schema_migrations'"):
+    if not engine.rows(
+        "SELECT 1 FROM system.tables WHERE name = 'schema_migrations' "
+        "AND database = currentDatabase()"
+    ):
         return {}
     rows = engine.rows("SELECT number, name, checksum FROM schema_migrations FINAL ORDER BY number")
     return {number: (_text(name), _text(checksum)) for number, name, checksum in rows}

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +13,11 @@ from mevstream.topologies.sinks.columns import (
     NAME,
     SCHEMA_VERSION,
     Array,
+    ArrowArray,
     Run,
+    Values,
     block_time,
+    fixed_width,
     key_bytes,
     record_batch,
     texts,
@@ -59,7 +61,7 @@ def slot_rows(statuses: Collection[SlotStatus], run: Run) -> pa.RecordBatch:
         name: (type_, np.array([getattr(status, name) for status in statuses], dtype=np.uint64))
         for name, type_ in _SLOT_VALUES.items()
     }
-    columns = {
+    columns: dict[str, tuple[pa.DataType, Values]] = {
         "chain": (NAME, _labels([status.chain for status in statuses])),
         **values,
         "blockhash": (KEY, _keys([status.blockhash for status in statuses])),
@@ -72,12 +74,12 @@ def slot_rows(statuses: Collection[SlotStatus], run: Run) -> pa.RecordBatch:
         "first_seen": _nanoseconds([status.first_seen_ns for status in statuses]),
         **_common(run, len(statuses)),
     }
-    return record_batch(columns, len(statuses))
+    return record_batch(columns)
 
 
 def dead_letter_rows(letters: Sequence[DeadLetter], run: Run) -> pa.RecordBatch:
     """Rows of `dead_letters`; a number that is not told is -1, a slot 0."""
-    columns = {
+    columns: dict[str, tuple[pa.DataType, Values]] = {
         "chain": (NAME, _labels([letter.chain or "solana" for letter in letters])),
         "slot": (pa.uint64(), np.array([letter.slot for letter in letters], dtype=np.uint64)),
         "seq": (pa.int64(), _optional("seq", letters)),
@@ -98,7 +100,7 @@ def dead_letter_rows(letters: Sequence[DeadLetter], run: Run) -> pa.RecordBatch:
         "seen": _nanoseconds([letter.seen_ns for letter in letters]),
         **_common(run, len(letters)),
     }
-    return record_batch(columns, len(letters))
+    return record_batch(columns)
 
 
 def letter_id(letter: DeadLetter) -> bytes:
@@ -109,7 +111,7 @@ def letter_id(letter: DeadLetter) -> bytes:
     return digest.digest()
 
 
-def _common(run: Run, rows: int) -> dict[str, tuple[pa.DataType, Any]]:
+def _common(run: Run, rows: int) -> dict[str, tuple[pa.DataType, Values]]:
     return {
         "schema_version": (pa.uint16(), np.full(rows, SCHEMA_VERSION, dtype=np.uint16)),
         "run_id": (NAME, (np.zeros(rows, dtype=np.int32), [run.run_id])),
@@ -132,7 +134,6 @@ def _optional(name: str, letters: Sequence[DeadLetter]) -> Array:
     return np.array(values, dtype=np.int64)
 
 
-def _nanoseconds(values: Sequence[int]) -> tuple[pa.DataType, pa.Array]:
+def _nanoseconds(values: Sequence[int]) -> tuple[pa.DataType, ArrowArray]:
     type_ = pa.timestamp("ns", tz="UTC")
-    ticks = np.array(values, dtype=np.uint64)
-    return type_, pa.Array.from_buffers(type_, len(ticks), [None, pa.py_buffer(ticks)])
+    return type_, fixed_width(type_, np.array(values, dtype=np.uint64))

@@ -1,0 +1,64 @@
+"""Settings: the command line over MEVSTREAM_… in the environment over a TOML file over defaults."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from mevstream.errors import MevstreamError
+
+CONFIG_VARIABLE = "MEVSTREAM_CONFIG"
+
+
+class Settings(BaseSettings):
+    """What the commands need to know beyond their arguments."""
+
+    model_config = SettingsConfigDict(env_prefix="MEVSTREAM_", extra="forbid", frozen=True)
+
+    data: Path = Field(Path("data/mevstream"), description="folder of the embedded warm store")
+    chain: str = Field("solana", min_length=1, description="name in the column `chain`")
+    batch_size: int = Field(256, ge=1, le=256, description="transactions a raw batch")
+    flush_transactions: int = Field(
+        100_000, ge=1, description="transactions (votes too) that are written to the store at once"
+    )
+    flush_bytes: int = Field(48 << 20, ge=1 << 20, description="the same, in bytes of records")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = os.environ.get(CONFIG_VARIABLE)
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=Path(file) if file else None)
+        return init_settings, env_settings, toml
+
+
+def load_settings(**given: Any) -> Settings:
+    """The settings, with those of the command line that are not None on top.
+
+    $MEVSTREAM_CONFIG names a TOML file. Raises MevstreamError for a file that is missing or no
+    TOML, an unknown name in it, and a value out of range.
+    """
+    file = os.environ.get(CONFIG_VARIABLE)
+    if file and not Path(file).is_file():
+        raise MevstreamError(f"{CONFIG_VARIABLE}={file}: no such file")
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except tomllib.TOMLDecodeError as error:
+        raise MevstreamError(f"{file}: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise MevstreamError(f"setting {name}: {first['msg']}") from None
