@@ -10,7 +10,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from mevstream.cext.model cimport (
     NO_ACCOUNT, RESERVES_KNOWN, Decoded, Leg, TokenAccount, Transaction, Transfer,
 )
-from mevstream.cext.transaction cimport token_account
+from mevstream.cext.token_accounts cimport token_account
 
 
 cdef uint64_t received(Transaction* tx, Decoded* d, const Transfer* transfer) noexcept nogil:

@@ -16,7 +16,7 @@ from mevstream.cext.model cimport (
     Transaction,
 )
 from mevstream.cext.registry cimport discriminator, find_program, key_of
-from mevstream.cext.transaction cimport token_account
+from mevstream.cext.token_accounts cimport token_account
 from mevstream.cext.wire cimport (
     mv_base64, mv_equal32, mv_length, mv_skip, mv_tag, mv_u32, mv_u64,
 )

@@ -17,7 +17,7 @@ from mevstream.cext.model cimport (
     TokenAccount, Transaction, Transfer,
 )
 from mevstream.cext.registry cimport find_program, name_index
-from mevstream.cext.transaction cimport token_account
+from mevstream.cext.token_accounts cimport token_account
 from mevstream.cext.wire cimport mv_equal32
 
 cdef enum:

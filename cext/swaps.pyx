@@ -20,7 +20,7 @@ from mevstream.cext.model cimport (
     Instruction, Leg, Program, SwapInstruction, TokenAccount, Transaction, Transfer,
 )
 from mevstream.cext.registry cimport find_program, key_of
-from mevstream.cext.transaction cimport new_token_account, token_account
+from mevstream.cext.token_accounts cimport new_token_account, token_account
 from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64
 
 cdef enum:
