@@ -183,7 +183,9 @@ cdef int check_size(uint64_t size) except -1:
 cdef struct Spec:
     uint32_t number
     uint32_t element  # 4 or 8: a packed field of such values; 0: one bytes field
+    uint32_t itemsize # of its dtype
     uint32_t width    # bytes a row
+    int first         # the first column that has the same dtype
     int leader        # the column that tells how many rows there are, or -1
 
 
@@ -257,8 +259,8 @@ cdef class Layout:
     """
 
     cdef readonly tuple names
-    cdef list dtypes, empties, defaults
-    cdef dict index
+    cdef list dtypes, defaults
+    cdef dict index, empty  # arrays without rows, by name
     cdef uint32_t padding_tag
     cdef int count
     cdef Spec specs[MAX_COLUMNS]
@@ -273,7 +275,7 @@ cdef class Layout:
             raise ValueError(f"a field number outside 1 … {MAX_NUMBER - 1}")
         self.names = tuple(field[0] for field in fields)
         self.index = {name: i for i, name in enumerate(self.names)}
-        self.dtypes, self.empties, self.defaults = [], [], []
+        self.dtypes, self.defaults, self.empty = [], [], {}
         self.count = len(fields)
         memset(self.slots, 0xFF, sizeof(self.slots))
         for i, (_, number, dtype, width, leader, default) in enumerate(fields):
@@ -283,14 +285,16 @@ cdef class Layout:
                 raise ValueError(f"rows of {width} bytes do not hold whole {dtype} values")
             self.specs[i].number = number
             self.specs[i].element = width if packed else 0
+            self.specs[i].itemsize = dtype.itemsize
             self.specs[i].width = width
             self.specs[i].leader = -1 if leader is None else self.index[leader]
             self.slots[number] = i
             self.dtypes.append(dtype)
+            self.specs[i].first = self.dtypes.index(dtype)
             self.defaults.append(default)
             empty = np.empty(0 if packed else (0, width // dtype.itemsize), dtype)
             empty.flags.writeable = False
-            self.empties.append(empty)
+            self.empty[self.names[i]] = empty
         self.padding_tag = 0
         if padding:
             self.padding_tag = padding << 3 | DELIMITED
@@ -311,7 +315,8 @@ cdef class Layout:
         cdef Py_ssize_t rest_size
         cdef uint8_t* out
         cdef bytes rest, joined
-        cdef dict columns = {}, parts = {}
+        cdef dict columns = self.empty.copy(), parts = {}
+        cdef list whole = [None] * self.count
         cdef int i
         memset(found, 0, (self.count + 1) * sizeof(Found))
         with nogil:
@@ -331,26 +336,32 @@ cdef class Layout:
         for i in range(self.count):
             if found[i].runs > 1:
                 columns[self.names[i]] = frombuffer(parts[i], self.dtypes[i])
-            else:
-                columns[self.names[i]] = self.view(data, found, i, found[i].value - begin)
+            elif found[i].size:
+                columns[self.names[i]] = self.view(data, whole, i, found[i].value - begin, found[i].size)
+            elif self.specs[i].leader >= 0 and found[self.specs[i].leader].size:
+                columns[self.names[i]] = self.missing(i, self.rows(found, self.specs[i].leader))
         return rest, columns
 
-    cdef view(self, bytes data, Found* found, int i, Py_ssize_t offset):
+    cdef view(self, bytes data, list whole, int i, Py_ssize_t offset, uint64_t size):
         cdef Spec* spec = &self.specs[i]
-        cdef uint64_t rows
-        if found[i].size == 0:
-            rows = self.rows(found, spec.leader) if spec.leader >= 0 else 0
-            if rows == 0:
-                return self.empties[i]
-            shape = rows if spec.element else (rows, spec.width // self.dtypes[i].itemsize)
-            array = np.full(shape, self.defaults[i], self.dtypes[i])
-            array.flags.writeable = False
-            return array
-        if spec.element:
-            return frombuffer(data, self.dtypes[i], found[i].size // spec.element, offset)
-        itemsize = self.dtypes[i].itemsize
-        array = frombuffer(data, self.dtypes[i], found[i].size // itemsize, offset)
-        return array.reshape(-1, spec.width // itemsize)
+        cdef Py_ssize_t itemsize = spec.itemsize
+        dtype = self.dtypes[i]
+        if offset % itemsize:
+            array = frombuffer(data, dtype, size // itemsize, offset)
+        else:
+            # A slice of the whole message seen as that dtype costs half of a new view on it.
+            array = whole[spec.first]
+            if array is None:
+                array = whole[spec.first] = frombuffer(data, dtype, len(data) // itemsize)
+            array = array[offset // itemsize:(offset + <Py_ssize_t>size) // itemsize]
+        return array if spec.element else array.reshape(-1, spec.width // itemsize)
+
+    cdef missing(self, int i, Py_ssize_t rows):
+        cdef Spec* spec = &self.specs[i]
+        shape = rows if spec.element else (rows, spec.width // self.dtypes[i].itemsize)
+        array = np.full(shape, self.defaults[i], self.dtypes[i])
+        array.flags.writeable = False
+        return array
 
     cdef uint64_t rows(self, Found* found, int i) noexcept:
         return found[i].size // self.specs[i].width
