@@ -15,9 +15,11 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport INT32_MAX, UINT32_MAX, int16_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT32_MAX, int16_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
+
+from mevstream.cext.wire cimport mv_length, mv_skip, mv_tag
 
 import numpy as np
 
@@ -27,18 +29,14 @@ cdef object ndarray = np.ndarray
 cdef enum:
     MAX_COLUMNS = 256
     MAX_NUMBER = 1024
-    MAX_DEPTH = 100  # nesting of groups that upb follows
 
 cdef const char* ZEROS = b"\0\0\0\0\0\0\0\0"
 
 # -- the wire ------------------------------------------------------------------------------------
 
 cdef enum Wire:
-    VARINT = 0
     FIXED64 = 1
     DELIMITED = 2
-    GROUP = 3
-    END_GROUP = 4
     FIXED32 = 5
 
 
@@ -49,97 +47,26 @@ cdef struct Field:
     const uint8_t* end
 
 
-cdef const uint8_t* short_varint(
-    const uint8_t* p, const uint8_t* end, uint64_t limit, uint32_t* out
-) noexcept nogil:
-    """A tag or a length: five bytes at most, and a value up to `limit`. NULL if malformed."""
-    cdef uint64_t value = 0
-    cdef int shift = 0
-    while p < end and shift < 35:
-        value |= <uint64_t>(p[0] & 0x7F) << shift
-        p += 1
-        if (p - 1)[0] < 0x80:
-            if value > limit:
-                return NULL
-            out[0] = <uint32_t>value
-            return p
-        shift += 7
-    return NULL
-
-
-cdef const uint8_t* skip_value(
-    const uint8_t* p, const uint8_t* end, uint32_t wire, Field* field
-) noexcept nogil:
-    """Steps over one value that is no group, noting where it lies."""
-    cdef uint32_t size = 0
-    if wire == DELIMITED:
-        p = short_varint(p, end, INT32_MAX, &size)
-        if p == NULL:
-            return NULL
-    elif wire == FIXED32:
-        size = 4
-    elif wire == FIXED64:
-        size = 8
-    elif wire == VARINT:
-        while True:
-            if size == 10 or p + size == end:
-                return NULL
-            size += 1
-            if p[size - 1] < 0x80:
-                break
-    else:
-        return NULL
-    if size > <size_t>(end - p):
-        return NULL
-    field.value = p
-    field.end = p + size
-    return field.end
-
-
-cdef const uint8_t* skip_group(
-    const uint8_t* p, const uint8_t* end, uint32_t number
-) noexcept nogil:
-    """Steps over a group and its end tag. Inside, upb takes any field number, even zero."""
-    cdef uint32_t open_groups[MAX_DEPTH]
-    cdef uint32_t tag = 0
-    cdef int depth = 1
-    cdef Field field
-    open_groups[0] = number
-    while depth:
-        p = short_varint(p, end, UINT32_MAX, &tag)
-        if p == NULL:
-            return NULL
-        if tag & 7 == GROUP:
-            if depth == MAX_DEPTH:
-                return NULL
-            open_groups[depth] = tag >> 3
-            depth += 1
-        elif tag & 7 == END_GROUP:
-            depth -= 1
-            if open_groups[depth] != tag >> 3:
-                return NULL
-        else:
-            p = skip_value(p, end, tag & 7, &field)
-            if p == NULL:
-                return NULL
-    return p
-
-
 cdef const uint8_t* next_field(
     const uint8_t* p, const uint8_t* end, Field* field
 ) noexcept nogil:
-    """Reads the extent of one field of a message; returns the position behind it, or NULL."""
-    cdef uint32_t tag = 0
-    p = short_varint(p, end, UINT32_MAX, &tag)
-    if p == NULL or tag >> 3 == 0:
+    """Reads the extent of one field; returns the position behind it, NULL if malformed."""
+    cdef uint32_t tag = 0, size = 0
+    p = mv_tag(p, end, &tag)
+    if p == NULL:
         return NULL
     field.number = tag >> 3
     field.wire = tag & 7
-    if field.wire == GROUP:
+    if field.wire == DELIMITED:
+        p = mv_length(p, end, &size)
+        if p == NULL:
+            return NULL
         field.value = p
-        field.end = skip_group(p, end, field.number)
-        return field.end
-    return skip_value(p, end, field.wire, field)
+        field.end = p + size
+    else:
+        field.value = p
+        field.end = mv_skip(p, end, tag, 0)
+    return field.end
 
 
 cdef inline uint32_t varint_size(uint64_t value) noexcept nogil:
@@ -438,7 +365,7 @@ cdef class Layout:
             PyObject_GetBuffer(np.ascontiguousarray(value), buffer, PyBUF_STRIDES)
         return 0
 
-    cdef int check_shape(self, int i, const Py_buffer* buffer) except -1:
+    cdef int check_shape(self, int i, Py_buffer* buffer) except -1:
         cdef Spec* spec = &self.specs[i]
         if spec.element:
             if buffer.ndim == 1:
