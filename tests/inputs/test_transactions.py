@@ -15,6 +15,9 @@ from solders.message import MessageHeader, MessageV1, TransactionConfig
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
+from mevstream.cext.decoder import BatchDecoder
+from mevstream.codecs.parsed import ParsedView
+from mevstream.codecs.raw import encode_raw
 from mevstream.schemas.confirmed_block_pb2 import ConfirmedTransaction
 from mevstream.topologies.raw.json_transaction import MalformedTransaction, encode_transaction
 from mevstream.topologies.raw.transaction_errors import (
@@ -121,6 +124,23 @@ def test_unknown_versions_keep_signatures_and_meta() -> None:
         assert encode_transaction(entry) == expected.SerializeToString()
     # A version that, like v1, comes first: where its signatures are is not known.
     assert not parse_transaction(b"\x82" + bytes(200)).signatures
+
+
+def test_decoder_takes_what_is_left_of_them() -> None:
+    """Version 1 in full; of a version not known, what could be read, marked as such (flag 4)."""
+    v1 = base64.b64encode(bytes(v1_transaction(TransactionConfig(compute_unit_limit=9)))).decode()
+    unknown = base64.b64encode(b"\x01" + bytes(range(64)) + b"\x85" + b"?").decode()
+    failed = {**META, "err": "NotNamedYet"}
+    payloads = [
+        encode_transaction({"transaction": [text, "base64"], "meta": meta})
+        for text, meta in ((v1, META), (unknown, META), (v1, failed))
+    ]
+    view = ParsedView(BatchDecoder().decode(encode_raw({"slot": 5}, payloads)))
+    assert view.tx_version.tolist() == [2, 0xFFFFFFFF, 2]
+    assert [flags & 4 for flags in view.tx_flags.tolist()] == [0, 4, 0]
+    assert [flags & 1 for flags in view.tx_flags.tolist()] == [1, 1, 0]
+    assert view.tx_cu_limit.tolist()[0] == 9
+    assert bytes(view.tx_signature[1]) == bytes(range(64))
 
 
 def test_version_is_told_by_lookups_where_rpc_does_not() -> None:

@@ -1,18 +1,11 @@
-"""RawBatch bytes from the transactions of one slot.
-
-A batch is written as the envelope's message bytes followed by the transactions' field bytes, which
-is the same as one message: protobuf fields may be joined end to end.
-"""
+"""RawBatches from the transactions of one slot."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mevstream.schemas.raw_pb2 import Commitment, RawBatch
-
-# The largest that the topic allows.
-MAX_BATCH = 256
-# Field 4 (transactions), length-delimited.
-_TRANSACTION_TAG = b"\x22"
+from mevstream.cext.split import Extents
+from mevstream.codecs.raw import encode_raw
+from mevstream.schemas.raw_pb2 import Commitment
 
 
 @dataclass(slots=True)
@@ -37,63 +30,49 @@ class BatchWriter:
     clock: Callable[[], int]
 
     def block(
-        self, header: SlotHeader, source: str, count: int, run: Callable[[int, int], bytes]
+        self, header: SlotHeader, source: str, transactions: Extents | Sequence[bytes]
     ) -> Iterator[bytes]:
-        """Batches of a whole block of `count` transactions, the last one flagged, at least one.
+        """Batches of a whole block, at least one, the last one flagged.
 
-        `run(first, count)` gives transactions as the bytes of repeated field 4.
+        Of a message's fields (4, as ConfirmedBlock has them) each run is copied as it lies.
         """
+        count = len(transactions)
         for seq, first in enumerate(range(0, max(count, 1), self.batch_size)):
             size = min(self.batch_size, count - first)
+            if isinstance(transactions, Extents):
+                run, payloads = transactions.run(first, size), ()
+            else:
+                run, payloads = b"", transactions[first : first + size]
             last = first + size == count
-            yield self.batch(header, source, seq, run(first, size), first_index=first, last=last)
+            yield self.batch(header, source, seq, payloads, run=run, first_index=first, last=last)
 
     def batch(
         self,
         header: SlotHeader,
         source: str,
         seq: int,
-        fields: bytes,
+        payloads: Sequence[bytes],
         *,
+        run: bytes = b"",
         first_index: int = 0,
         indexes: Sequence[int] = (),
         last: bool,
     ) -> bytes:
         """One RawBatch. `indexes` lists positions in the block that do not follow on."""
-        return (
-            RawBatch(
-                slot=header.slot,
-                parent_slot=header.parent_slot,
-                block_time=header.block_time,
-                seq=seq,
-                last=last,
-                source=source,
-                received_ns=self.clock(),
-                first_index=first_index,
-                tx_index=indexes,
-                blockhash=header.blockhash,
-                parent_blockhash=header.parent_blockhash,
-                block_height=header.block_height,
-                chain="" if self.chain == "solana" else self.chain,
-                commitment=header.commitment,
-            ).SerializeToString()
-            + fields
-        )
-
-
-def transaction_fields(payloads: Sequence[bytes]) -> bytes:
-    """Payloads (ConfirmedTransaction bytes) as the bytes of repeated field 4."""
-    parts: list[bytes] = []
-    for payload in payloads:
-        parts.append(_TRANSACTION_TAG + _varint(len(payload)))
-        parts.append(payload)
-    return b"".join(parts)
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+        envelope = {
+            "slot": header.slot,
+            "parent_slot": header.parent_slot,
+            "block_time": header.block_time,
+            "seq": seq,
+            "last": last,
+            "source": source,
+            "received_ns": self.clock(),
+            "first_index": first_index,
+            "tx_index": indexes,
+            "blockhash": header.blockhash,
+            "parent_blockhash": header.parent_blockhash,
+            "block_height": header.block_height,
+            "chain": "" if self.chain == "solana" else self.chain,
+            "commitment": header.commitment,
+        }
+        return encode_raw(envelope, payloads, run=run)

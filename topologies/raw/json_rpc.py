@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from mevstream.errors import InputError
 from mevstream.schemas.confirmed_block_pb2 import ConfirmedTransaction
 from mevstream.schemas.raw_pb2 import Commitment
-from mevstream.topologies.raw.batches import BatchWriter, SlotHeader, transaction_fields
+from mevstream.topologies.raw.batches import BatchWriter, SlotHeader
 from mevstream.topologies.raw.hashes import parse_hash
 from mevstream.topologies.raw.json_transaction import (
     MalformedTransaction,
@@ -230,11 +230,7 @@ class JsonReader:
             self._count_malformed(error)
         self.counts["transactions"] += len(payloads)
         self.assembler.claim(slot, self.name)
-
-        def run(first: int, count: int) -> bytes:
-            return transaction_fields(payloads[first : first + count])
-
-        yield from self.writer.block(header, self.name, len(payloads), run)
+        yield from self.writer.block(header, self.name, payloads)
 
     def _encode(self, place: str, entry: Any) -> tuple[bytes, str]:
         """ConfirmedTransaction bytes, or the JSON of a malformed entry and what is wrong."""

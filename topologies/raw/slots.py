@@ -6,12 +6,12 @@ a transaction that comes for it later and was not seen before is an error, never
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
 from mevstream.errors import InputError
 from mevstream.schemas.raw_pb2 import Commitment
-from mevstream.topologies.raw.batches import BatchWriter, SlotHeader, transaction_fields
+from mevstream.topologies.raw.batches import BatchWriter, SlotHeader
 
 # Bytes of transactions kept; a full mainnet slot has about 3 MB.
 MAX_OPEN_BYTES = 64 << 20
@@ -51,7 +51,7 @@ class SlotAssembler:
         # In order of opening, which is what "oldest" means below.
         self._open: OrderedDict[int, _OpenSlot] = OrderedDict()
         self._closed: set[int] = set()
-        self._closed_positions: OrderedDict[int, set[int]] = OrderedDict()
+        self._closed_positions: OrderedDict[int, Container[int]] = OrderedDict()
         self._headers: OrderedDict[int, SlotHeader] = OrderedDict()
         self._size = 0
         self._newest = 0
@@ -146,7 +146,7 @@ class SlotAssembler:
     def empty(self, header: SlotHeader, source: str) -> None:
         """Gives a block without transactions: one empty batch."""
         self._closed.add(header.slot)
-        self._ready.append(self._writer.batch(header, source, 0, b"", last=True))
+        self._ready.append(self._writer.batch(header, source, 0, (), last=True))
 
     def close_all(self, *, last: bool = True) -> None:
         """Closes every slot; `last` is False where the input broke off."""
@@ -165,7 +165,7 @@ class SlotAssembler:
         self._write(opened, last=last)
         self._closed.add(slot)
         if opened.positions:
-            self._closed_positions[slot] = opened.positions
+            self._closed_positions[slot] = _compact(opened.positions)
             while len(self._closed_positions) > _REMEMBERED:
                 self._closed_positions.popitem(last=False)
 
@@ -182,7 +182,7 @@ class SlotAssembler:
         if not rows and last:
             # All of it left early; the flag is what is missing.
             self._ready.append(
-                self._writer.batch(opened.header, opened.source, opened.seq, b"", last=True)
+                self._writer.batch(opened.header, opened.source, opened.seq, (), last=True)
             )
         for first in range(0, len(rows), size):
             chunk = positions[first : first + size]
@@ -192,7 +192,7 @@ class SlotAssembler:
                     opened.header,
                     opened.source,
                     opened.seq,
-                    transaction_fields([payload for _, payload in rows[first : first + size]]),
+                    [payload for _, payload in rows[first : first + size]],
                     first_index=chunk[0],
                     indexes=() if follows_on else chunk,
                     last=last and first + size >= len(rows),
@@ -207,3 +207,9 @@ class SlotAssembler:
 
 def _position(row: tuple[int | None, bytes]) -> int:
     return row[0] or 0
+
+
+def _compact(positions: set[int]) -> Container[int]:
+    """A range where the set is one, as it is after a whole block."""
+    whole = range(min(positions), max(positions) + 1)
+    return whole if len(whole) == len(positions) else positions

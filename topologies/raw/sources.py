@@ -8,16 +8,17 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from mevstream.codecs.raw import BATCH_SIZE
 from mevstream.errors import InputError
-from mevstream.topologies.raw.batches import MAX_BATCH, BatchWriter
+from mevstream.topologies.raw.batches import BatchWriter
 from mevstream.topologies.raw.geyser import read_updates
 from mevstream.topologies.raw.json_rpc import JsonReader
 from mevstream.topologies.raw.slots import SlotAssembler
 from mevstream.topologies.raw.storage import stored_block
 from mevstream.topologies.raw.streams import STDIN, ByteStream, open_stream
 
-# A block is some 5 MB of protobuf or 15 MB of JSON; far more is a bomb or no block.
-MAX_BYTES = 1 << 30
+# A block is some 5 MB of protobuf or 15 MB of JSON. Parsed JSON may take 20 times its text.
+MAX_BYTES = 128 << 20
 _BOM = b"\xef\xbb\xbf"
 # 285000037.json.gz, block-285000037.json, slot_285000037.pb.zst
 _SLOT_NAME = re.compile(r"(?:(?:block|slot)[-_]?)?(\d{1,20})(?:\..*)?", re.IGNORECASE)
@@ -28,7 +29,7 @@ def open_sources(
     *,
     slot: int | None = None,
     chain: str = "solana",
-    batch_size: int = MAX_BATCH,
+    batch_size: int = BATCH_SIZE,
     max_bytes: int = MAX_BYTES,
     counts: Counter[str] | None = None,
 ) -> Iterator[bytes]:
@@ -46,8 +47,8 @@ def open_sources(
     Raises InputError: at once for a path that is not there, and from the iterator for an input
     that is not what it should be. What was read before such an input is yielded first.
     """
-    if not 1 <= batch_size <= MAX_BATCH:
-        raise InputError(f"batch size {batch_size} is not within 1 to {MAX_BATCH}")
+    if not 1 <= batch_size <= BATCH_SIZE:
+        raise InputError(f"batch size {batch_size} is not within 1 to {BATCH_SIZE}")
     if slot is not None and not 0 <= slot < 1 << 64:
         raise InputError(f"slot {slot} is no unsigned integer of 64 bits")
     files = [file for path in paths for file in _expand(path)]
@@ -92,7 +93,7 @@ def _read(
         reader = JsonReader(stream.name, slot, writer, assembler, counts)
         yield from reader.read(stream, max_bytes)
     elif stream.start(1) < b"\x08":
-        # No protobuf message begins so (field 0); the length of an update below 128 MiB does.
+        # No protobuf message begins so (field 0); the length of an update within MAX_BYTES does.
         yield from read_updates(stream, assembler, counts, slot=slot, max_bytes=max_bytes)
     else:
         data = stream.read(max_bytes + 1)

@@ -51,4 +51,4 @@ def stored_block(
     )
     assembler.claim(slot, source)
     counts["transactions"] += len(parts)
-    yield from writer.block(header, source, len(parts), parts.run)
+    yield from writer.block(header, source, parts)

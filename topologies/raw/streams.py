@@ -23,6 +23,7 @@ _BUFFER = 1 << 16
 _CHUNK = 1 << 20
 # zstd's decompressor gives all that its input expands to: 128 KiB at most for a block of 4 bytes.
 _ZSTD_CHUNK = 1024
+_UNREADABLE = (EOFError, OSError, zlib.error, zstandard.ZstdError)
 
 
 class ByteStream:
@@ -47,7 +48,7 @@ class ByteStream:
         parts = [self._start[:size]]
         self._start = self._start[size:]
         size -= len(parts[0])
-        with self._errors():
+        try:
             while size > 0:
                 # Asked for piece by piece, since a buffer is made for all that is asked for.
                 part = self._raw.read(min(size, _CHUNK))
@@ -55,6 +56,8 @@ class ByteStream:
                     break
                 parts.append(part)
                 size -= len(part)
+        except _UNREADABLE as error:
+            raise self._refusal(error) from None
         return b"".join(parts)
 
     def read_line(self, size: int) -> bytes:
@@ -66,21 +69,22 @@ class ByteStream:
             self._start = self._start[end:]
             return start[:end]
         self._start = b""
-        with self._errors():
-            return start + self._raw.readline(size - len(start))
-
-    @contextmanager
-    def _errors(self) -> Generator[None]:
         try:
-            yield
-        except EOFError:
-            raise InputError(f"{self.name}: gzip data is cut off") from None
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise InputError(f"{self.name}: damaged gzip data: {error}") from None
-        except zstandard.ZstdError as error:
-            raise InputError(f"{self.name}: {error}") from None
-        except OSError as error:
-            raise InputError(f"{self.name}: {error.strerror or error}") from None
+            return start + self._raw.readline(size - len(start))
+        except _UNREADABLE as error:
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: Exception) -> InputError:
+        match error:
+            case EOFError():
+                cause = "gzip data is cut off"
+            case gzip.BadGzipFile() | zlib.error():
+                cause = f"damaged gzip data: {error}"
+            case OSError():
+                cause = error.strerror or str(error)
+            case _:
+                cause = str(error)
+        return InputError(f"{self.name}: {cause}")
 
 
 @contextmanager
