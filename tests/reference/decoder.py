@@ -234,10 +234,8 @@ def _sides(
     payer = max((t for t in transfers if t.destination == vault_in), key=lambda t: t.amount).source
     payee = max((t for t in transfers if t.source == vault_out), key=lambda t: t.amount).destination
     return {
-        "trader_in": sum(t.amount for t in transfers if t.source == payer)
-        - sum(t.amount for t in transfers if t.destination == payer),
-        "trader_out": sum(t.amount - t.fee for t in transfers if t.destination == payee)
-        - sum(t.amount for t in transfers if t.source == payee),
+        "trader_in": sum(t.amount for t in transfers if t.source == payer),
+        "trader_out": sum(t.amount - t.fee for t in transfers if t.destination == payee),
         "reserve_in": tx.balance_after(ix, vault_in),
         "reserve_out": tx.balance_after(ix, vault_out),
     }
