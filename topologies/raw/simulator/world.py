@@ -1,0 +1,457 @@
+"""The accounts of a simulated chain: mints, pools, users, validators, with what they hold.
+
+Addresses of users are real ed25519 keys, their token accounts real associated token addresses;
+pools, vaults and mints have random addresses. Everything follows from the seed.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from mevstream.topologies.raw.simulator import programs
+from mevstream.topologies.raw.simulator.config import SimulatorConfig
+from mevstream.topologies.raw.simulator.programs import Venue
+
+SOL = 1_000_000_000
+RENT = 2_039_280
+NO_TOKEN = 255
+USDC_PER_SOL = 150
+TABLE_SIZE = 256
+TICKS_EACH_SIDE = 1500
+TEMP_SEED = "mevstream-simulated-wrapped-sol"
+N_WHALES = 8
+
+# Columns of a user: wallet, wrapped SOL, wrapped SOL by seed, USDC, then the group's mints.
+COLUMN_WALLET, COLUMN_WSOL, COLUMN_TEMP, COLUMN_USDC, COLUMN_MINTS = range(5)
+PERSISTENT, NATIVE = 0, 1
+
+_CONTEXT = Context(prec=60)
+
+
+def user(column: int) -> int:
+    """Account number of a column of the user."""
+    return -1 - column
+
+
+def other(column: int) -> int:
+    """Account number of a column of the other user."""
+    return -1 - (64 + column)
+
+
+def validator(column: int) -> int:
+    """Account number of the validator's identity (0), vote account (1), voting authority (2)."""
+    return -1 - (128 + column)
+
+
+@dataclass(frozen=True, slots=True)
+class Mint:
+    """A token. column: of the users who hold it; price: lamports per base unit."""
+
+    account: int
+    address: str
+    decimals: int
+    program: str
+    fee_bps: int
+    column: int
+    group: int
+    price: float
+
+
+@dataclass(slots=True)
+class Pool:
+    """A pool as the engine needs it, and the accounts that its instructions name."""
+
+    venue: Venue
+    account: int
+    mints: tuple[Mint, Mint]
+    vaults: tuple[int, int]
+    hub_side: int
+    hub_is_sol: bool
+    fee_rate: int = 0
+    protocol_rate: int = 0
+    lp_bps: int = 0
+    protocol_bps: int = 0
+    creator_bps: int = 0
+    transfer_fee_bps: tuple[int, int] = (0, 0)
+    liquidity: int = 0
+    sqrt_price: int = 0
+    tick: int = 0
+    first_tick: int = 0
+    tick_prices: NDArray[np.uint64] | None = None
+    bin_price: int = 0
+    bin_id: int = 0
+    real: tuple[int, int] = (0, 0)
+    virtual: tuple[int, int] = (0, 0)
+    anchor: tuple[int, int] = (0, 0)
+    extra: dict[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def token(self) -> Mint:
+        """The mint that is not the hub."""
+        return self.mints[1 - self.hub_side]
+
+    @property
+    def hub(self) -> Mint:
+        """The quote mint."""
+        return self.mints[self.hub_side]
+
+
+class World:
+    """All accounts of one chain. Arrays are indexed by account number."""
+
+    def __init__(self, config: SimulatorConfig) -> None:
+        self.config = config
+        self.random = random.Random(f"world {config.seed}")
+        self._keys = bytearray()
+        self._lamports: list[int] = []
+        self._amounts: list[int] = []
+        self._decimals: list[int] = []
+        self._native: list[int] = []
+        self.texts: list[tuple[bytes, bytes]] = []
+        self._names: dict[int, str] = {}
+        self._table_keys: dict[int, bytes] = {}
+        self._program_accounts: dict[int, int] = {}
+        self.pools: list[Pool] = []
+        # Accounts that stand for values which change with the slot.
+        self.blockhash, self.bank_hash, self.block_id = (self.account(bytes(32)) for _ in range(3))
+        self._first_tabled = len(self._lamports)
+        self.fixed = {a: self.account(programs.key(a), SOL) for a in programs.FIXED}
+        self.tip_accounts = [self.account(programs.key(a), 5 * SOL) for a in programs.TIP_ACCOUNTS]
+        self.wsol = self._mint(programs.WSOL, 9, COLUMN_WSOL, -1, 1.0)
+        # One micro-USDC in lamports.
+        self.usdc = self._mint(programs.USDC, 6, COLUMN_USDC, -1, SOL / (USDC_PER_SOL * 1e6))
+        self.bots = [self.account(self._random_key(), SOL) for _ in range(4)]
+        self.jupiter_authority = self._jupiter_authority()
+        self.pump_fee_recipient = self.account(self._random_key(), 100 * SOL)
+        self.pump_swap_recipient = self.account(self._random_key(), 100 * SOL)
+        self.pump_swap_recipient_wsol = self.token_account(
+            self._random_key(), self.wsol, self.pump_swap_recipient, 50 * SOL
+        )
+        self.mints = self._make_mints()
+        self._make_pools()
+        for mint in (self.wsol, self.usdc, *self.mints):
+            held = int(20 * SOL / mint.price)
+            self._program_accounts[mint.account] = self.token_account(
+                self._random_key(), mint, self.jupiter_authority, held
+            )
+        self._end_tabled = len(self._lamports)
+        self.keypairs: list[Keypair] = []
+        self.users = self._make_users()
+        self.user_lists = self._group_users()
+        self.validators = self._make_validators()
+
+    # -- accounts --------------------------------------------------------------------------------
+
+    def account(self, key: bytes, lamports: int = SOL // 1000) -> int:
+        """A new account that holds no tokens."""
+        self._keys += key
+        self._lamports.append(lamports)
+        self._amounts.append(0)
+        self._decimals.append(NO_TOKEN)
+        self._native.append(0)
+        self.texts.append((b"", b""))
+        return len(self._lamports) - 1
+
+    def token_account(
+        self, key: bytes, mint: Mint, owner: int, amount: int, *, exists: bool = True
+    ) -> int:
+        """A new token account; wrapped SOL holds its amount in lamports too."""
+        native = mint.address == programs.WSOL
+        number = self.account(key, RENT + (amount if native else 0) if exists else 0)
+        self._amounts[number] = amount if exists else 0
+        self._decimals[number] = mint.decimals
+        self._native[number] = int(native)
+        owner_name = self.name(owner).encode()
+        program = mint.program.encode()
+        self.texts[number] = (
+            b"\x12" + bytes([len(mint.address)]) + mint.address.encode(),
+            b"\x22" + bytes([len(owner_name)]) + owner_name
+            + b"\x2a" + bytes([len(program)]) + program,
+        )  # fmt: skip
+        return number
+
+    def key(self, account: int) -> bytes:
+        """32 bytes of an account of the world."""
+        return bytes(self._keys[32 * account : 32 * account + 32])
+
+    def name(self, account: int) -> str:
+        """Base58 address of an account of the world."""
+        if account not in self._names:
+            self._names[account] = str(Pubkey.from_bytes(self.key(account)))
+        return self._names[account]
+
+    def is_token_account(self, account: int) -> bool:
+        """Whether an account (or a party's column) holds tokens."""
+        if account < 0:
+            code = -1 - account
+            return code < 128 and code % 64 != COLUMN_WALLET
+        return self._decimals[account] != NO_TOKEN
+
+    def in_table(self, account: int) -> bool:
+        """Whether a lookup table has the account."""
+        return self._first_tabled <= account < self._end_tabled
+
+    def table_entry(self, account: int) -> tuple[int, int]:
+        """(table, index in it) of an account for which `in_table` is true."""
+        return divmod(account, TABLE_SIZE)
+
+    def table_key(self, table: int) -> bytes:
+        """Address of a lookup table."""
+        if table not in self._table_keys:
+            source = random.Random(f"table {self.config.seed} {table}")
+            self._table_keys[table] = source.randbytes(32)
+        return self._table_keys[table]
+
+    def program_account(self, mint: Mint) -> int:
+        """Jupiter's own token account of a mint."""
+        return self._program_accounts[mint.account]
+
+    def arrays(
+        self,
+    ) -> tuple[
+        NDArray[np.uint8], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint8],
+        NDArray[np.uint8],
+    ]:  # fmt: skip
+        """(keys (n, 32), lamports, token amounts, decimals, native) of all accounts."""
+        keys = np.frombuffer(bytes(self._keys), np.uint8).reshape(-1, 32).copy()
+        return (
+            keys,
+            np.array(self._lamports, np.uint64),
+            np.array(self._amounts, np.uint64),
+            np.array(self._decimals, np.uint8),
+            np.array(self._native, np.uint8),
+        )
+
+    def _random_key(self) -> bytes:
+        return self.random.randbytes(32)
+
+    def _jupiter_authority(self) -> int:
+        program = Pubkey.from_string(programs.JUPITER)
+        address, _ = Pubkey.find_program_address([b"authority", bytes([1])], program)
+        return self.account(bytes(address), 10 * SOL)
+
+    # -- mints and pools -------------------------------------------------------------------------
+
+    def _mint(
+        self, address: str, decimals: int, column: int, group: int, price: float,
+        program: str = programs.TOKEN, fee_bps: int = 0,
+    ) -> Mint:  # fmt: skip
+        account = self.account(programs.key(address), 1_461_600)
+        return Mint(account, address, decimals, program, fee_bps, column, group, price)
+
+    def _make_mints(self) -> list[Mint]:
+        config, mints = self.config, list[Mint]()
+        plain = max(1, round((1 - config.token_2022_share) * config.mints_per_group))
+        for group in range(config.user_groups):
+            for i in range(config.mints_per_group):
+                address = str(Pubkey.from_bytes(self._random_key()))
+                # The last mints of a group carry a transfer fee.
+                with_fee = i >= plain
+                price = 10 ** self.random.uniform(-4.0, -0.5)
+                mints.append(
+                    self._mint(
+                        address,
+                        self.random.choice((6, 6, 6, 9, 5)),
+                        COLUMN_MINTS + i,
+                        group,
+                        price,
+                        programs.TOKEN_2022 if with_fee else programs.TOKEN,
+                        self.random.choice((50, 100, 300, 500)) if with_fee else 0,
+                    )
+                )
+        return mints
+
+    def _make_pools(self) -> None:
+        plain = [m for m in self.mints if m.fee_bps == 0]
+        for venue in Venue:
+            fees_allowed = venue in (Venue.RAYDIUM_CPMM, Venue.WHIRLPOOL)
+            candidates = self.mints if fees_allowed else plain
+            for i in range(self.config.pools_per_venue):
+                pumped = venue in (Venue.PUMP_SWAP, Venue.PUMP_FUN)
+                hub = self.usdc if i % 5 == 4 and not pumped else self.wsol
+                self._add_pool(venue, self.random.choice(candidates), hub)
+        venues = (Venue.RAYDIUM_V4, Venue.RAYDIUM_CLMM, Venue.WHIRLPOOL, Venue.DLMM)
+        for i in range(self.config.hub_pools):
+            self._add_pool(venues[i % len(venues)], self.wsol, self.usdc)
+
+    def _add_pool(self, venue: Venue, token: Mint, hub: Mint) -> None:
+        rng = self.random
+        account = self.account(self._random_key(), 6_124_800)
+        by_order = venue in (Venue.RAYDIUM_CPMM, Venue.RAYDIUM_CLMM, Venue.WHIRLPOOL)
+        swapped = by_order and self.key(hub.account) < self.key(token.account)
+        mints = (hub, token) if swapped else (token, hub)
+        hub_side = 0 if swapped else 1
+        if venue is Venue.PUMP_FUN:
+            self._add_curve(account, token, hub)
+            return
+        worth = 10 ** rng.uniform(2.0, 4.5) * SOL
+        skew = rng.uniform(0.995, 1.005)
+        reserves = tuple(int(worth / m.price * (skew if m is token else 1)) for m in mints)
+        owner = {
+            Venue.RAYDIUM_V4: self.fixed[programs.RAYDIUM_V4_AUTHORITY],
+            Venue.RAYDIUM_CPMM: self.fixed[programs.RAYDIUM_CPMM_AUTHORITY],
+        }.get(venue, account)
+        vaults = tuple(
+            self.token_account(self._random_key(), m, owner, amount)
+            for m, amount in zip(mints, reserves, strict=True)
+        )
+        pool = Pool(
+            venue, account, mints, (vaults[0], vaults[1]), hub_side, hub.address == programs.WSOL,
+            anchor=(reserves[0], reserves[1]),
+            transfer_fee_bps=(mints[0].fee_bps, mints[1].fee_bps),
+        )  # fmt: skip
+        if venue is Venue.RAYDIUM_CPMM:
+            pool.fee_rate, pool.protocol_rate = rng.choice((2500, 10_000, 20_000)), 160_000
+        elif venue in (Venue.RAYDIUM_CLMM, Venue.WHIRLPOOL):
+            pool.fee_rate = rng.choice((100, 500, 2500, 3000))
+            pool.protocol_rate = 1200 if venue is Venue.RAYDIUM_CLMM else 1300
+            self._set_range(pool, reserves[0], reserves[1])
+        elif venue is Venue.DLMM:
+            pool.fee_rate, pool.protocol_rate = rng.choice((1_000_000, 2_500_000)), 500
+            self._set_bin(pool, reserves[0], reserves[1])
+        elif venue is Venue.PUMP_SWAP:
+            pool.lp_bps, pool.protocol_bps, pool.creator_bps = rng.choice(
+                ((20, 5, 95), (20, 5, 60), (20, 5, 30), (2, 93, 30))
+            )
+        self._add_extras(pool)
+        self.pools.append(pool)
+
+    def _add_curve(self, account: int, token: Mint, hub: Mint) -> None:
+        """A bonding curve some way up: virtual reserves from 30 SOL and 1.073e15 base units."""
+        real_sol = int(self.random.uniform(5, 70) * SOL)
+        virtual_sol = 30 * SOL + real_sol
+        virtual_token = 30 * SOL * 1_073_000_000_000_000 // virtual_sol
+        real_token = virtual_token - 279_900_000_000_000
+        vault = self.token_account(self._random_key(), token, account, real_token + 206_900 * SOL)
+        self._lamports[account] = 1_231_920 + real_sol
+        pool = Pool(
+            Venue.PUMP_FUN, account, (token, hub), (vault, account), 1, True,
+            protocol_bps=95, creator_bps=30,
+            real=(real_token, real_sol), virtual=(virtual_token, virtual_sol),
+            anchor=(virtual_token, virtual_sol),
+        )  # fmt: skip
+        self._add_extras(pool)
+        self.pools.append(pool)
+
+    def _set_range(self, pool: Pool, reserve_0: int, reserve_1: int) -> None:
+        """One range around the price. Tick prices are 1.0001^(tick / 2) in Q64.64, rounded down."""
+        sqrt_price = math.isqrt((reserve_1 << 128) // reserve_0)
+        root = _CONTEXT.sqrt(Decimal("1.0001"))
+        tick = math.floor(2 * math.log(sqrt_price / 2**64) / math.log(1.0001))
+        price = _CONTEXT.multiply(_CONTEXT.power(root, tick - TICKS_EACH_SIDE), Decimal(2**64))
+        first = tick - TICKS_EACH_SIDE
+        table = np.empty((2 * TICKS_EACH_SIDE + 1, 2), np.uint64)
+        for i in range(len(table)):
+            value = int(price)
+            table[i] = value & (2**64 - 1), value >> 64
+            if value <= sqrt_price:
+                tick = first + i
+            price = _CONTEXT.multiply(price, root)
+        pool.liquidity = math.isqrt(reserve_0 * reserve_1)
+        pool.sqrt_price, pool.tick, pool.first_tick = sqrt_price, tick, first
+        pool.tick_prices = table
+
+    def _set_bin(self, pool: Pool, reserve_0: int, reserve_1: int) -> None:
+        step = Decimal("1.0025")
+        pool.bin_id = round(math.log(reserve_1 / reserve_0) / math.log(1.0025))
+        pool.bin_price = int(_CONTEXT.multiply(_CONTEXT.power(step, pool.bin_id), Decimal(2**64)))
+
+    def _add_extras(self, pool: Pool) -> None:
+        names: dict[Venue, tuple[str, ...]] = {
+            Venue.RAYDIUM_V4: (
+                "open_orders", "target_orders", "market", "bids", "asks", "event_queue",
+                "market_base", "market_quote", "market_signer",
+            ),
+            Venue.RAYDIUM_CPMM: ("config", "observation"),
+            Venue.RAYDIUM_CLMM: ("config", "observation", "bitmap", "ticks_0", "ticks_1"),
+            Venue.WHIRLPOOL: ("oracle", "ticks_0", "ticks_1", "ticks_2"),
+            Venue.DLMM: ("oracle", "bins_0", "bins_1"),
+            Venue.PUMP_SWAP: ("creator_authority", "volume", "user_volume", "fee_config", "creator",
+                              "pool_v2", "buyback"),
+            Venue.PUMP_FUN: ("creator_vault", "volume", "user_volume", "fee_config", "creator",
+                             "curve_v2", "buyback"),
+        }  # fmt: skip
+        for name in names[pool.venue]:
+            pool.extra[name] = self.account(self._random_key(), 20_000_000)
+        if pool.venue is Venue.PUMP_SWAP:
+            pool.extra["creator_wsol"] = self.token_account(
+                self._random_key(), self.wsol, pool.extra["creator_authority"], SOL
+            )
+            pool.extra["buyback_wsol"] = self.token_account(
+                self._random_key(), self.wsol, pool.extra["buyback"], SOL
+            )
+
+    # -- people ----------------------------------------------------------------------------------
+
+    def _associated(self, owner: Pubkey, mint: Mint) -> bytes:
+        address, _ = Pubkey.find_program_address(
+            [
+                bytes(owner),
+                bytes(Pubkey.from_string(mint.program)),
+                self.key(mint.account),
+            ],
+            Pubkey.from_string(programs.ASSOCIATED_TOKEN),
+        )
+        return bytes(address)
+
+    def _make_users(self) -> NDArray[np.int32]:
+        config, rng = self.config, self.random
+        by_group = [[m for m in self.mints if m.group == g] for g in range(config.user_groups)]
+        token = Pubkey.from_string(programs.TOKEN)
+        table = np.zeros((config.users, COLUMN_MINTS + config.mints_per_group), np.int32)
+        for i in range(config.users):
+            pair = Keypair.from_seed(rng.randbytes(32))
+            self.keypairs.append(pair)
+            owner = pair.pubkey()
+            whale = i < N_WHALES
+            wallet = self.account(
+                bytes(owner), int((2_000_000 if whale else 10 ** rng.uniform(0.5, 3)) * SOL)
+            )
+            rich = 10 ** rng.uniform(1, 3) * SOL
+            table[i, COLUMN_WALLET] = wallet
+            table[i, COLUMN_WSOL] = self.token_account(
+                self._associated(owner, self.wsol), self.wsol, wallet, int(rich),
+                exists=self.user_class(i) == PERSISTENT,
+            )  # fmt: skip
+            temporary = Pubkey.create_with_seed(owner, TEMP_SEED, token)
+            table[i, COLUMN_TEMP] = self.token_account(
+                bytes(temporary), self.wsol, wallet, 0, exists=False
+            )
+            table[i, COLUMN_USDC] = self.token_account(
+                self._associated(owner, self.usdc), self.usdc, wallet, int(rich / self.usdc.price)
+            )
+            for mint in by_group[i % config.user_groups]:
+                held = 10 ** rng.uniform(0, 2) * SOL / mint.price
+                table[i, mint.column] = self.token_account(
+                    self._associated(owner, mint), mint, wallet, int(held)
+                )
+        return table
+
+    def user_class(self, number: int) -> int:
+        """PERSISTENT users keep a wrapped SOL account, NATIVE ones make it when needed."""
+        return number // self.config.user_groups % 2
+
+    def _group_users(self) -> list[list[int]]:
+        lists: list[list[int]] = [[] for _ in range(2 * self.config.user_groups)]
+        for i in range(N_WHALES, self.config.users):
+            lists[2 * (i % self.config.user_groups) + self.user_class(i)].append(i)
+        return lists
+
+    def _make_validators(self) -> NDArray[np.int32]:
+        table = np.zeros((self.config.validators, 3), np.int32)
+        for i in range(self.config.validators):
+            pair = Keypair.from_seed(self.random.randbytes(32))
+            voter = Keypair.from_seed(self.random.randbytes(32))
+            self.keypairs += (pair, voter)
+            table[i, 0] = self.account(bytes(pair.pubkey()), 50_000 * SOL)
+            table[i, 1] = self.account(self._random_key(), 27_074_400)
+            table[i, 2] = self.account(bytes(voter.pubkey()), SOL)
+        return table
