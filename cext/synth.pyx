@@ -391,7 +391,7 @@ cdef class Synth:
     cdef LegRecord* records
     cdef size_t n_records
     cdef size_t records_capacity
-    cdef int64_t* ends
+    cdef int64_t* ends         # per transaction: end in `out`, negated for a vote
     cdef size_t ends_capacity
     cdef Counts counts
     cdef uint64_t r[144]
@@ -1131,7 +1131,8 @@ cdef class Synth:
                     self.counts.tips += 1
                     self.counts.tip_lamports += self.r[R_TIP]
         self.n_out = to - self.out
-        self.ends[self.counts.transactions] = <int64_t>self.n_out
+        self.ends[self.counts.transactions] = (
+            -<int64_t>self.n_out if t.user_class < 0 else <int64_t>self.n_out)
         self.counts.transactions += 1
         self.counts.failed += t.failed
         self.counts.fee_lamports += fee
@@ -1273,10 +1274,10 @@ cdef class Synth:
 
     def block(self, bytes header, uint32_t n, uint32_t n_votes, uint32_t n_sandwiches,
               int64_t block_time, uint64_t root):
-        """Makes one block's transactions: (data, ends, leg records, counts).
+        """Makes one block's transactions: (data, ends, votes, leg records, counts).
 
         data: `header` and the transactions as field 4 of ConfirmedBlock; ends: int64 (n,), where
-        each ends in data; records: structured array LEG_RECORD; counts: dict."""
+        each ends in data; votes: uint8 (n,), 1 for a vote; records: structured array LEG_RECORD; counts: dict."""
         cdef uint32_t left = n, votes_left = n_votes, done, turn
         cdef uint32_t n_validators = <uint32_t>self.validators.shape[0]
         cdef uint32_t validator = self.below(n_validators), stride = 1
@@ -1329,7 +1330,7 @@ cdef class Synth:
             memcpy(&ends_view[0], self.ends, ends_size)
         records = np.frombuffer(
             <bytes>(<uint8_t*>self.records)[:self.n_records * sizeof(LegRecord)], LEG_RECORD)
-        return (<bytes>self.out[:self.n_out], ends, records, {
+        return (<bytes>self.out[:self.n_out], np.abs(ends), (ends < 0).view(np.uint8), records, {
             "transactions": self.counts.transactions, "votes": self.counts.votes,
             "failed": self.counts.failed,
             "succeeded":

@@ -10,6 +10,7 @@ from mevstream import __version__
 from mevstream.commands.migrate import migrate
 from mevstream.commands.query import query
 from mevstream.commands.run import run
+from mevstream.commands.simulate import simulate
 from mevstream.errors import MevstreamError
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(query)
 app.command()(migrate)
+app.command()(simulate)
 
 
 def main() -> NoReturn:

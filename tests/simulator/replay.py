@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 
 from mevstream.schemas import confirmed_block_pb2 as pb
 
 SYSTEM = "11111111111111111111111111111111"
 VOTE = "Vote111111111111111111111111111111111111111"
-TOKEN = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"
-TOKEN_2022 = "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb"
+SPL = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"
+SPL_2022 = "TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb"
 JUPITER = "JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4"
 WSOL = "So11111111111111111111111111111111111111112"
 PUMP = "6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwF6P"
@@ -130,7 +131,7 @@ class Moved:
 
 def transfer(call: Call, fee_of: Mapping[str, int]) -> Moved | None:
     """The token transfer that a call is; fee_of: basis points by mint."""
-    if call.program not in (TOKEN, TOKEN_2022):
+    if call.program not in (SPL, SPL_2022):
         return None
     amount = int.from_bytes(call.data[1:9], "little")
     if call.data[:1] == b"\x03":
@@ -196,8 +197,6 @@ def layouts(call: Call) -> Iterator[Layout]:
 
 def swaps(transaction: Transaction, slot: int, fee_of: Mapping[str, int]) -> list[dict]:
     """The swap records by design §9: the pool's side, from transfers below the instruction."""
-    from solders.signature import Signature
-
     mints = {}
     for balance in (
         *transaction.message.meta.pre_token_balances,
@@ -315,13 +314,13 @@ class Ledger:
                 lamports[accounts[0]] -= amount
                 lamports[accounts[1]] += amount
                 assert lamports[accounts[0]] >= 0
-            elif call.program == TOKEN and data[:1] in (b"\x01", b"\x12"):
+            elif call.program == SPL and data[:1] in (b"\x01", b"\x12"):
                 assert accounts[1] == WSOL
                 native.add(accounts[0])
                 tokens[accounts[0]] = lamports[accounts[0]] - RENT
-            elif call.program == TOKEN and data[:1] == b"\x11":
+            elif call.program == SPL and data[:1] == b"\x11":
                 tokens[accounts[0]] = lamports[accounts[0]] - RENT
-            elif call.program == TOKEN and data[:1] == b"\x09":
+            elif call.program == SPL and data[:1] == b"\x09":
                 lamports[accounts[1]] += lamports[accounts[0]]
                 lamports[accounts[0]] = 0
                 del tokens[accounts[0]]

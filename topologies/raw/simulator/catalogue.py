@@ -32,7 +32,7 @@ class Catalogue:
     def __init__(self, world: World) -> None:
         self.world = world
         self.config = world.config
-        self.random = random.Random(f"catalogue {self.config.seed}")
+        self.random = random.Random(f"catalogue {self.config.seed}")  # noqa: S311 - repeatable on purpose
         self._makers: list[Maker] = []
         self.truths: dict[int, list[LegTruth]] = {}
         self.choices: list[tuple[int, int, int, int, int]] = []
@@ -155,9 +155,7 @@ class Catalogue:
 
     # -- choices ---------------------------------------------------------------------------------
 
-    def _pair(
-        self, make: Callable[[list[Hop], bool], Template], hops: list[Hop], pool: int
-    ) -> int:
+    def _pair(self, make: Callable[[list[Hop], bool], Template], hops: list[Hop], pool: int) -> int:
         """A choice: make(hops, failing) forward and backward."""
         back = [replace(h, side_in=1 - h.side_in) for h in reversed(hops)]
         numbers = [

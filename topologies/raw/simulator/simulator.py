@@ -17,6 +17,7 @@ from mevstream.cext.synth import Synth
 from mevstream.topologies.raw.simulator.catalogue import Catalogue
 from mevstream.topologies.raw.simulator.config import SimulatorConfig
 from mevstream.topologies.raw.simulator.template import Blob, LegTruth
+from mevstream.topologies.raw.simulator.wire import sign_block
 from mevstream.topologies.raw.simulator.world import N_WHALES, World
 
 QUANTILES = 1024
@@ -28,7 +29,8 @@ _REWARD_TYPE_FEE = 1
 @dataclass(slots=True)
 class Block:
     """One slot. data: solana.storage.ConfirmedBlock bytes; ends: int64, where each transaction
-    (field 4 with its tag) ends in data, the first beginning at `start`; counts: transactions,
+    (field 4 with its tag) ends in data, the first beginning at `start`; votes: uint8, 1 for a
+    vote; counts: transactions,
     votes, failed and succeeded (without votes), tips, tip_lamports, fee_lamports, signatures."""
 
     slot: int
@@ -40,6 +42,7 @@ class Block:
     data: bytes
     start: int
     ends: NDArray[np.int64]
+    votes: NDArray[np.uint8]
     counts: Mapping[str, int]
     _records: NDArray[Any]
     _truths: Mapping[int, list[LegTruth]]
@@ -50,7 +53,8 @@ class Block:
         """The swap legs of successful transactions in chain order, as `mevstream inspect`
         prints them."""
         out: list[dict[str, object]] = []
-        for tx_index, template, leg, trader, amount_in, amount_out, at in self._records.tolist():
+        rows: list[tuple[int, int, int, int, int, int, int]] = self._records.tolist()
+        for tx_index, template, leg, trader, amount_in, amount_out, at in rows:
             known = self._truths[template][leg]
             out.append(
                 {
@@ -128,6 +132,7 @@ class Simulator:
         self._parent_slot = config.first_slot - 1
         self._height = config.first_slot - 20_000_000 if config.first_slot > 20_000_000 else 1
         self._blockhash = engine.random_bytes(32)
+        self._keypairs = {bytes(pair.pubkey()): pair for pair in world.keypairs}
 
     def _set_statistics(self) -> None:
         config = self.config
@@ -164,9 +169,7 @@ class Simulator:
             _log_normal(config.priority_median_microlamports, config.priority_sigma),
             N_WHALES,
         )
-        self._poisson = [
-            NormalDist().inv_cdf((i + 0.5) / QUANTILES) for i in range(QUANTILES)
-        ]
+        self._poisson = [NormalDist().inv_cdf((i + 0.5) / QUANTILES) for i in range(QUANTILES)]
 
     def _around(self, mean: float) -> int:
         """A count of about Poisson's spread."""
@@ -201,7 +204,7 @@ class Simulator:
         names = str(Hash.from_bytes(self._blockhash)), str(Hash.from_bytes(blockhash))
         header = Blob().field(1, names[0].encode()).field(2, names[1].encode()).number(3, parent)
         start = len(header.data)
-        data, ends, records, counts = engine.block(
+        data, ends, is_vote, records, counts = engine.block(
             bytes(header.data), total, votes, sandwiches, block_time, slot - 32
         )
         footer = self._footer(counts, block_time)
@@ -215,11 +218,16 @@ class Simulator:
             data + footer,
             start,
             ends,
+            is_vote,
             counts,
             records,
             self._catalogue.truths,
             world,
         )
+        if config.sign:
+            block.data = sign_block(
+                block.data, block.transactions(), ends.tolist(), start, self._keypairs
+            )
         self._blockhash = blockhash
         self._parent_slot, self._slot = slot, slot + 1
         self._height += 1

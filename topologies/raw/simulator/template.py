@@ -12,7 +12,7 @@ the user, the other user and the validator, which differ from transaction to tra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -309,7 +309,6 @@ class TemplateBuilder:
     @property
     def path(self) -> str:
         """ix path of the instruction that is running."""
-        top = self._stack[0].top
         outer = len(self._instructions) - 1
         if len(self._stack) == 1:
             return str(outer)
@@ -328,7 +327,7 @@ class TemplateBuilder:
         *,
         units: int = 0,
         router: str | None = None,
-    ) -> Iterator[None]:
+    ) -> Generator[None]:
         """Runs an instruction. accounts: in the program's order; units: compute units that it
         uses itself, beside those of its inner calls."""
         for meta in accounts:
@@ -611,8 +610,8 @@ class TemplateBuilder:
             for i, account in enumerate(order)
             if world.is_token_account(account) and account not in self.temporary
         ]
-        writable_count = header[0] - header[1] + sum(
-            1 for a in order[header[0] :] if self._metas[a][1]
+        writable_count = (
+            header[0] - header[1] + sum(1 for a in order[header[0] :] if self._metas[a][1])
         )
         return Template(
             failed=self.failed,
@@ -716,6 +715,8 @@ def _encode(instruction: Instruction, index: dict[int, int], *, with_height: boo
 
 __all__ = [
     "JITTER",
+    "U32",
+    "U64",
     "Blob",
     "Key",
     "LegTruth",
@@ -726,8 +727,6 @@ __all__ = [
     "Template",
     "TemplateBuilder",
     "TooLarge",
-    "U32",
-    "U64",
     "Version",
     "WidthChanged",
 ]

@@ -134,7 +134,7 @@ def _open_wrapped(tx: TemplateBuilder, style: Style, *, pays: bool) -> None:
         return
     tx.temporary.add(account)
     tx.wrapped = pays
-    token = fixed[programs.TOKEN]
+    token = fixed[programs.SPL]
     if style.wrap == BY_SEED:
         seed = TEMP_SEED.encode()
         data: tuple[Piece, ...] = (
@@ -163,9 +163,9 @@ def _open_wrapped(tx: TemplateBuilder, style: Style, *, pays: bool) -> None:
 def create_associated(tx: TemplateBuilder, account: int, mint: Mint) -> None:
     """CreateIdempotent of an associated token account that does not exist yet."""
     fixed = tx.world.fixed
-    token, system = fixed[programs.TOKEN], fixed[programs.SYSTEM]
+    token, system = fixed[programs.SPL], fixed[programs.SYSTEM]
     metas = [ws(WALLET), w(account), r(WALLET), r(mint.account), r(system), r(token)]
-    with tx.call(fixed[programs.ASSOCIATED_TOKEN], metas, (b"\x01",), units=5000):
+    with tx.call(fixed[programs.ASSOCIATED], metas, (b"\x01",), units=5000):
         tx.log("CreateIdempotent")
         tx.run(
             token, [r(mint.account)], (b"\x15\x07\0",), units=1569,
@@ -188,7 +188,7 @@ def create_associated(tx: TemplateBuilder, account: int, mint: Mint) -> None:
 
 def _sync(tx: TemplateBuilder, account: int) -> None:
     tx.run(
-        tx.world.fixed[programs.TOKEN], [w(account)], (b"\x11",), units=3045,
+        tx.world.fixed[programs.SPL], [w(account)], (b"\x11",), units=3045,
         logs=["Instruction: SyncNative"],
     )  # fmt: skip
     tx.sync_native(account)
@@ -199,7 +199,7 @@ def _close_wrapped(tx: TemplateBuilder, style: Style) -> None:
         return
     account = wrapped_account(style)
     tx.run(
-        tx.world.fixed[programs.TOKEN], [w(account), w(WALLET), s(WALLET)], (b"\x09",),
+        tx.world.fixed[programs.SPL], [w(account), w(WALLET), s(WALLET)], (b"\x09",),
         units=2915, logs=["Instruction: CloseAccount"],
     )  # fmt: skip
     tx.close_account(account, WALLET)
@@ -220,9 +220,7 @@ def make_legs(world: World, hops: Sequence[Hop], style: Style) -> list[Leg]:
                 source = WALLET
             else:
                 target = WALLET
-        legs.append(
-            Leg(hop.pool, hop.side_in, WALLET, source, target, None, i > 0, hop.variant)
-        )
+        legs.append(Leg(hop.pool, hop.side_in, WALLET, source, target, None, i > 0, hop.variant))
     return legs
 
 
@@ -264,9 +262,7 @@ def two_hop_swap(
 
     def body(tx: TemplateBuilder) -> None:
         one, two = make_legs(world, hops, style)
-        _around(
-            tx, style, hops, lambda: venues.two_hop(tx, one, two, v2=v2, failing=failing)
-        )
+        _around(tx, style, hops, lambda: venues.two_hop(tx, one, two, v2=v2, failing=failing))
 
     return build(world, style, body)
 
@@ -347,10 +343,8 @@ def route(
             )
             for i, leg in enumerate(own)
         ]
-    legs = [
-        replace(leg, failing=failing and failing_leg == i) for i, leg in enumerate(legs)
-    ]
-    token = r(fixed[programs.TOKEN])
+    legs = [replace(leg, failing=failing and failing_leg == i) for i, leg in enumerate(legs)]
+    token = r(fixed[programs.SPL])
     event = [r(fixed[programs.JUPITER_EVENT_AUTHORITY]), r(program)]
     if shared:
         head = [

@@ -72,17 +72,17 @@ def token_transfer(
     metas = [w(source), r(mint.account), w(destination), s(authority)]
     amount: tuple[Piece, ...] = (U64(register),)
     decimals = bytes([mint.decimals])
-    if mint.program == programs.TOKEN_2022 and with_fee and fee >= 0:
+    if mint.program == programs.SPL_2022 and with_fee and fee >= 0:
         data = (b"\x1a\x01", *amount, decimals, U64(fee))
         logs = ["Instruction: TransferFeeExtension", "Instruction: TransferCheckedWithFee"]
-    elif checked or mint.program == programs.TOKEN_2022:
+    elif checked or mint.program == programs.SPL_2022:
         data = (b"\x0c", *amount, decimals)
         logs = ["Instruction: TransferChecked"]
     else:
         metas = [w(source), w(destination), s(authority)]
         data = (b"\x03", *amount)
         logs = ["Instruction: Transfer"]
-    cost = units or (2924 if mint.program == programs.TOKEN_2022 else 6200 if checked else 4645)
+    cost = units or (2924 if mint.program == programs.SPL_2022 else 6200 if checked else 4645)
     tx.run(program, metas, data, units=cost, logs=logs)
     tx.move_tokens(source, destination, register, fee)
 
@@ -139,8 +139,8 @@ class _Swap:
         """(amount in, least amount out), as most swap instructions begin."""
         return self.u64(LegField.IN), self.u64(LegField.LIMIT)
 
-    def extra(self, name: str) -> int:
-        return self.pool.extra[name]
+    def own(self, name: str) -> int:
+        return self.pool.own[name]
 
     def declare(self) -> None:
         self.tx.leg(
@@ -199,17 +199,17 @@ def _v4_accounts(p: _Swap) -> list[Meta]:
     user = [w(p.leg.source), w(p.leg.destination), s(p.leg.trader)]
     vaults = [w(p.pool.vaults[0]), w(p.pool.vaults[1])]
     authority = r(p.fixed[programs.RAYDIUM_V4_AUTHORITY])
-    head = [r(p.fixed[programs.TOKEN]), w(p.pool.account), authority]
+    head = [r(p.fixed[programs.SPL]), w(p.pool.account), authority]
     if p.leg.variant == 2:
         return [*head, *vaults, *user]
-    head.append(w(p.extra("open_orders")))
+    head.append(w(p.own("open_orders")))
     if p.leg.variant == 1:
-        head.append(w(p.extra("target_orders")))
+        head.append(w(p.own("target_orders")))
     market = [
         r(p.fixed[programs.OPENBOOK]),
-        *(w(p.extra(n)) for n in ("market", "bids", "asks", "event_queue")),
-        *(w(p.extra(n)) for n in ("market_base", "market_quote")),
-        r(p.extra("market_signer")),
+        *(w(p.own(n)) for n in ("market", "bids", "asks", "event_queue")),
+        *(w(p.own(n)) for n in ("market_base", "market_quote")),
+        r(p.own("market_signer")),
     ]
     return [*head, *vaults, *market, *user]
 
@@ -241,10 +241,10 @@ def _v4_run(p: _Swap) -> None:
 
 def _cpmm_accounts(p: _Swap) -> list[Meta]:
     return [
-        ws(p.leg.trader), r(p.fixed[programs.RAYDIUM_CPMM_AUTHORITY]), r(p.extra("config")),
+        ws(p.leg.trader), r(p.fixed[programs.RAYDIUM_CPMM_AUTHORITY]), r(p.own("config")),
         w(p.pool.account), w(p.leg.source), w(p.leg.destination), w(p.vault_in), w(p.vault_out),
         r(p.fixed[p.mint_in.program]), r(p.fixed[p.mint_out.program]),
-        r(p.mint_in.account), r(p.mint_out.account), w(p.extra("observation")),
+        r(p.mint_in.account), r(p.mint_out.account), w(p.own("observation")),
     ]  # fmt: skip
 
 
@@ -280,16 +280,16 @@ def _cpmm_run(p: _Swap) -> None:
 
 def _clmm_accounts(p: _Swap) -> list[Meta]:
     head = [
-        ws(p.leg.trader), r(p.extra("config")), w(p.pool.account),
+        ws(p.leg.trader), r(p.own("config")), w(p.pool.account),
         w(p.leg.source), w(p.leg.destination), w(p.vault_in), w(p.vault_out),
-        w(p.extra("observation")), r(p.fixed[programs.TOKEN]),
+        w(p.own("observation")), r(p.fixed[programs.SPL]),
     ]  # fmt: skip
-    ticks = [w(p.extra("ticks_0")), w(p.extra("ticks_1"))]
+    ticks = [w(p.own("ticks_0")), w(p.own("ticks_1"))]
     if p.leg.variant == 0:
         return [*head, *ticks]
     return [
-        *head, r(p.fixed[programs.TOKEN_2022]), r(p.fixed[programs.MEMO]),
-        r(p.mint_in.account), r(p.mint_out.account), w(p.extra("bitmap")), *ticks,
+        *head, r(p.fixed[programs.SPL_2022]), r(p.fixed[programs.MEMO]),
+        r(p.mint_in.account), r(p.mint_out.account), w(p.own("bitmap")), *ticks,
     ]  # fmt: skip
 
 
@@ -328,18 +328,18 @@ def _clmm_run(p: _Swap) -> None:
 
 
 def _whirlpool_accounts(p: _Swap) -> list[Meta]:
-    ticks = [w(p.extra(n)) for n in ("ticks_0", "ticks_1", "ticks_2")]
+    ticks = [w(p.own(n)) for n in ("ticks_0", "ticks_1", "ticks_2")]
     sides = [w(p.user_0), w(p.pool.vaults[0]), w(p.user_1), w(p.pool.vaults[1])]
     if p.leg.variant == 0:
         return [
-            r(p.fixed[programs.TOKEN]), s(p.leg.trader), w(p.pool.account), *sides, *ticks,
-            r(p.extra("oracle")),
+            r(p.fixed[programs.SPL]), s(p.leg.trader), w(p.pool.account), *sides, *ticks,
+            r(p.own("oracle")),
         ]  # fmt: skip
     mint_a, mint_b = p.pool.mints
     return [
         r(p.fixed[mint_a.program]), r(p.fixed[mint_b.program]), r(p.fixed[programs.MEMO]),
         s(p.leg.trader), w(p.pool.account), r(mint_a.account), r(mint_b.account), *sides, *ticks,
-        w(p.extra("oracle")),
+        w(p.own("oracle")),
     ]  # fmt: skip
 
 
@@ -391,8 +391,8 @@ def two_hop(tx: TemplateBuilder, one: Leg, two: Leg, *, v2: bool, failing: bool 
     limits = (_sqrt_limit(first), _sqrt_limit(second))
     directions = bytes([1, one.side_in == 0, two.side_in == 0])
     amounts = (first.u64(LegField.IN), second.u64(LegField.LIMIT))
-    ticks = [w(p.extra(n)) for p in (first, second) for n in ("ticks_0", "ticks_1", "ticks_2")]
-    oracles = [w(p.extra("oracle")) for p in (first, second)]
+    ticks = [w(p.own(n)) for p in (first, second) for n in ("ticks_0", "ticks_1", "ticks_2")]
+    oracles = [w(p.own("oracle")) for p in (first, second)]
     if v2:
         metas = [
             w(first.pool.account), w(second.pool.account), r(first.mint_in.account),
@@ -404,7 +404,7 @@ def two_hop(tx: TemplateBuilder, one: Leg, two: Leg, *, v2: bool, failing: bool 
         ]  # fmt: skip
         data = (Disc.TWO_HOP_SWAP_V2, *amounts, directions, *limits, b"\0")
     else:
-        metas = [r(fixed[programs.TOKEN]), s(one.trader)]
+        metas = [r(fixed[programs.SPL]), s(one.trader)]
         metas += [w(p.pool.account) for p in (first, second)]
         for p in (first, second):
             metas += [w(p.user_0), w(p.pool.vaults[0]), w(p.user_1), w(p.pool.vaults[1])]
@@ -444,10 +444,10 @@ def _dlmm_accounts(p: _Swap) -> list[Meta]:
     return [
         w(p.pool.account), r(program), w(p.pool.vaults[0]), w(p.pool.vaults[1]),
         w(p.leg.source), w(p.leg.destination), r(mint_x.account), r(mint_y.account),
-        w(p.extra("oracle")), r(program), s(p.leg.trader),
+        w(p.own("oracle")), r(program), s(p.leg.trader),
         r(p.fixed[mint_x.program]), r(p.fixed[mint_y.program]), *memo,
         r(p.fixed[programs.DLMM_EVENT_AUTHORITY]), r(program),
-        w(p.extra("bins_0")), w(p.extra("bins_1")),
+        w(p.own("bins_0")), w(p.own("bins_1")),
     ]  # fmt: skip
 
 
@@ -491,14 +491,14 @@ def _pump_swap_accounts(p: _Swap) -> list[Meta]:
         w(p.pool.vaults[0]), w(p.pool.vaults[1]),
         r(p.world.pump_swap_recipient), w(p.world.pump_swap_recipient_wsol),
         r(p.fixed[token.program]), r(p.fixed[quote.program]), r(p.fixed[programs.SYSTEM]),
-        r(p.fixed[programs.ASSOCIATED_TOKEN]), r(p.fixed[programs.PUMP_SWAP_EVENT_AUTHORITY]),
-        r(program), w(p.extra("creator_wsol")), r(p.extra("creator_authority")),
+        r(p.fixed[programs.ASSOCIATED]), r(p.fixed[programs.PUMP_SWAP_EVENT_AUTHORITY]),
+        r(program), w(p.own("creator_wsol")), r(p.own("creator_authority")),
     ]  # fmt: skip
     if p.leg.side_in == 1:
-        head += [r(p.extra("volume")), w(p.extra("user_volume"))]
+        head += [r(p.own("volume")), w(p.own("user_volume"))]
     return [
-        *head, r(p.extra("fee_config")), r(p.fixed[programs.PUMP_FEES]),
-        r(p.extra("pool_v2")), r(p.extra("buyback")), w(p.extra("buyback_wsol")),
+        *head, r(p.own("fee_config")), r(p.fixed[programs.PUMP_FEES]),
+        r(p.own("pool_v2")), r(p.own("buyback")), w(p.own("buyback_wsol")),
     ]  # fmt: skip
 
 
@@ -515,10 +515,10 @@ def _pump_swap_run(p: _Swap) -> None:
     tx.burn(26_000, jitter=True)
     if p.fails():
         return
-    token, quote = pool.mints
+    quote = pool.mints[1]
     fees = (
         (LegField.PROTOCOL, p.world.pump_swap_recipient_wsol),
-        (LegField.CREATOR, p.extra("creator_wsol")),
+        (LegField.CREATOR, p.own("creator_wsol")),
     )
     if buy:
         p.pay_out(pool.account, checked=True)
@@ -526,9 +526,7 @@ def _pump_swap_run(p: _Swap) -> None:
         payer, payer_account = p.leg.trader, p.user_1
     else:
         p.pay_in(checked=True)
-        token_transfer(
-            tx, quote, pool.vaults[1], p.user_1, pool.account, p.reg(LegField.RECEIVED)
-        )
+        token_transfer(tx, quote, pool.vaults[1], p.user_1, pool.account, p.reg(LegField.RECEIVED))
         payer, payer_account = pool.account, pool.vaults[1]
     for field, recipient in fees:
         tx.burn(2600)
@@ -546,7 +544,7 @@ def _pump_swap_run(p: _Swap) -> None:
         p.u64(amount), p.u64(total),
         Key(pool.account), Key(p.leg.trader), Key(p.user_0), Key(p.user_1),
         Key(p.world.pump_swap_recipient), Key(p.world.pump_swap_recipient_wsol),
-        Key(p.extra("creator")), u64(pool.creator_bps), p.u64(LegField.CREATOR),
+        Key(p.own("creator")), u64(pool.creator_bps), p.u64(LegField.CREATOR),
     ]  # fmt: skip
     if buy:
         # track_volume, unclaimed, claimed, volume, last update, min base out, ix_name.
@@ -563,7 +561,7 @@ def _pump_fun_accounts(p: _Swap) -> list[Meta]:
     token = p.pool.mints[0]
     program = p.fixed[programs.PUMP_FUN]
     buy = p.leg.side_in == 1
-    token_program, creator = r(p.fixed[token.program]), w(p.extra("creator_vault"))
+    token_program, creator = r(p.fixed[token.program]), w(p.own("creator_vault"))
     head = [
         r(p.fixed[programs.PUMP_GLOBAL]), w(p.world.pump_fee_recipient), r(token.account),
         w(p.pool.account), w(p.pool.vaults[0]), w(p.user_0), ws(p.leg.trader),
@@ -572,10 +570,10 @@ def _pump_fun_accounts(p: _Swap) -> list[Meta]:
         r(p.fixed[programs.PUMP_EVENT_AUTHORITY]), r(program),
     ]  # fmt: skip
     if buy:
-        head += [r(p.extra("volume")), w(p.extra("user_volume"))]
+        head += [r(p.own("volume")), w(p.own("user_volume"))]
     return [
-        *head, r(p.extra("fee_config")), r(p.fixed[programs.PUMP_FEES]),
-        r(p.extra("curve_v2")), w(p.extra("buyback")),
+        *head, r(p.own("fee_config")), r(p.fixed[programs.PUMP_FEES]),
+        r(p.own("curve_v2")), w(p.own("buyback")),
     ]  # fmt: skip
 
 
@@ -595,7 +593,7 @@ def _pump_fun_run(p: _Swap) -> None:
         return
     fees = (
         (LegField.PROTOCOL, p.world.pump_fee_recipient),
-        (LegField.CREATOR, p.extra("creator_vault")),
+        (LegField.CREATOR, p.own("creator_vault")),
     )
     if buy:
         token_transfer(
@@ -624,7 +622,7 @@ def _pump_fun_run(p: _Swap) -> None:
             Disc.EVENT_TRADE, Key(token.account), p.u64(LegField.QUOTE),
             p.u64(LegField.OUT if buy else LegField.IN), bytes([buy]), Key(trader),
             U64(Register.TIME), *reserves, Key(p.world.pump_fee_recipient),
-            u64(pool.protocol_bps), p.u64(LegField.PROTOCOL), Key(p.extra("creator")),
+            u64(pool.protocol_bps), p.u64(LegField.PROTOCOL), Key(p.own("creator")),
             u64(pool.creator_bps), p.u64(LegField.CREATOR),
             bytes([buy]), u64(0), u64(0), p.u64(LegField.QUOTE) if buy else u64(0),
             U64(Register.TIME), name,

@@ -91,7 +91,7 @@ class Pool:
     real: tuple[int, int] = (0, 0)
     virtual: tuple[int, int] = (0, 0)
     anchor: tuple[int, int] = (0, 0)
-    extra: dict[str, int] = field(default_factory=dict[str, int])
+    own: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
     def token(self) -> Mint:
@@ -109,7 +109,7 @@ class World:
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
-        self.random = random.Random(f"world {config.seed}")
+        self.random = random.Random(f"world {config.seed}")  # noqa: S311 - repeatable on purpose
         self._keys = bytearray()
         self._lamports: list[int] = []
         self._amounts: list[int] = []
@@ -206,7 +206,7 @@ class World:
     def table_key(self, table: int) -> bytes:
         """Address of a lookup table."""
         if table not in self._table_keys:
-            source = random.Random(f"table {self.config.seed} {table}")
+            source = random.Random(f"table {self.config.seed} {table}")  # noqa: S311 - repeatable on purpose
             self._table_keys[table] = source.randbytes(32)
         return self._table_keys[table]
 
@@ -242,7 +242,7 @@ class World:
 
     def _mint(
         self, address: str, decimals: int, column: int, group: int, price: float,
-        program: str = programs.TOKEN, fee_bps: int = 0,
+        program: str = programs.SPL, fee_bps: int = 0,
     ) -> Mint:  # fmt: skip
         account = self.account(programs.key(address), 1_461_600)
         return Mint(account, address, decimals, program, fee_bps, column, group, price)
@@ -263,7 +263,7 @@ class World:
                         COLUMN_MINTS + i,
                         group,
                         price,
-                        programs.TOKEN_2022 if with_fee else programs.TOKEN,
+                        programs.SPL_2022 if with_fee else programs.SPL,
                         self.random.choice((50, 100, 300, 500)) if with_fee else 0,
                     )
                 )
@@ -380,13 +380,13 @@ class World:
                              "curve_v2", "buyback"),
         }  # fmt: skip
         for name in names[pool.venue]:
-            pool.extra[name] = self.account(self._random_key(), 20_000_000)
+            pool.own[name] = self.account(self._random_key(), 20_000_000)
         if pool.venue is Venue.PUMP_SWAP:
-            pool.extra["creator_wsol"] = self.token_account(
-                self._random_key(), self.wsol, pool.extra["creator_authority"], SOL
+            pool.own["creator_wsol"] = self.token_account(
+                self._random_key(), self.wsol, pool.own["creator_authority"], SOL
             )
-            pool.extra["buyback_wsol"] = self.token_account(
-                self._random_key(), self.wsol, pool.extra["buyback"], SOL
+            pool.own["buyback_wsol"] = self.token_account(
+                self._random_key(), self.wsol, pool.own["buyback"], SOL
             )
 
     # -- people ----------------------------------------------------------------------------------
@@ -398,14 +398,14 @@ class World:
                 bytes(Pubkey.from_string(mint.program)),
                 self.key(mint.account),
             ],
-            Pubkey.from_string(programs.ASSOCIATED_TOKEN),
+            Pubkey.from_string(programs.ASSOCIATED),
         )
         return bytes(address)
 
     def _make_users(self) -> NDArray[np.int32]:
         config, rng = self.config, self.random
         by_group = [[m for m in self.mints if m.group == g] for g in range(config.user_groups)]
-        token = Pubkey.from_string(programs.TOKEN)
+        token = Pubkey.from_string(programs.SPL)
         table = np.zeros((config.users, COLUMN_MINTS + config.mints_per_group), np.int32)
         for i in range(config.users):
             pair = Keypair.from_seed(rng.randbytes(32))
