@@ -10,6 +10,7 @@ from mevstream.errors import InputError
 from mevstream.topologies.raw.simulator import Block, Simulator, SimulatorConfig
 from mevstream.topologies.raw.simulator.programs import TIP_ACCOUNTS, VENUE_NAMES
 from mevstream.topologies.raw.simulator.wire import transaction_bytes
+
 from . import logs, replay
 
 SMALL: dict[str, Any] = {
