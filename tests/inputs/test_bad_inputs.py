@@ -376,6 +376,9 @@ def test_malformed_transaction_among_lines(put: Put, blocks: list[Block]) -> Non
         assert orjson.loads(batch.transactions[order.index(bad)]) == bad
     only_bad = orjson.dumps(bad) + b"\n" + orjson.dumps(bad)
     assert "line 1: transaction: " in refused(put("x.jsonl", only_bad))
+    # Not read to the end in the hope of a good one.
+    many = (orjson.dumps(bad) + b"\n") * 1000 + b"and then garbage"
+    assert "line 1: transaction: " in refused(put("x.jsonl", many))
 
 
 def test_json_that_protobuf_would_accept_is_still_put_aside(put: Put, blocks: list[Block]) -> None:

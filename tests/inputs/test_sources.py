@@ -1,6 +1,7 @@
 """Files, folders, globs, compression, envelopes, and where the slot comes from."""
 
 import gzip
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import orjson
 import pytest
 import zstandard
 
+from mevstream.errors import InputError
 from mevstream.schemas.raw_pb2 import RawBatch
 from mevstream.topologies.raw.sources import open_sources
 
@@ -159,6 +161,23 @@ def test_positions_told_by_rpc(put: Put, blocks: list[Block]) -> None:
     ]
     path = put("x.json", orjson.dumps([entries[0], None, *entries[1:]]))
     assert rows(parse(open_sources([path]))) == [(5, i, blocks[0].payloads[i]) for i in (2, 5, 9)]
+
+
+def test_skipped_slots_among_others(put: Put, small: dict[str, Any]) -> None:
+    skipped = [
+        {"jsonrpc": "2.0", "error": {"code": code, "message": "Slot was skipped"}, "id": 1}
+        for code in (-32007, -32009)
+    ]
+    answers = [*skipped, {"result": {"slot": 5, **small}}, {"jsonrpc": "2.0", "result": None}]
+    for text in (orjson.dumps(answers), b"\n".join(map(orjson.dumps, answers))):
+        counts: Counter[str] = Counter()
+        batches = parse(open_sources([put("x", text)], counts=counts))
+        assert [batch.slot for batch in batches] == [5]
+        assert counts["absent"] == 3
+    # A block that is there but was not given is not passed over.
+    answers[0]["error"]["code"] = -32004
+    with pytest.raises(InputError, match=r"x: line 1: holds an RPC error and no data -32004"):
+        list(open_sources([put("x", b"\n".join(map(orjson.dumps, answers)))]))
 
 
 def test_folders_and_globs(tmp_path: Path, put: Put, small: dict[str, Any]) -> None:

@@ -30,6 +30,10 @@ _BOM = b"\xef\xbb\xbf"
 # Keys under which an envelope holds the answer; no answer has one of them itself.
 _ENVELOPE_KEYS = ("result", "params", "value", "block", "raw")
 _MAX_ENVELOPES = 6
+# Codes of RPC errors that say that a slot has no block: skipped, or skipped in long-term storage.
+_SKIPPED = (-32007, -32009)
+# Malformed transactions in a row that are enough to know that an input is no list of them.
+_MOST_HELD = 256
 _INT64, _UINT64, _UINT32 = range(-(1 << 63), 1 << 63), range(1 << 64), range(1 << 32)
 _log = logging.getLogger(__name__)
 
@@ -122,6 +126,8 @@ class JsonReader:
             yield from self._block(place, answer, slot)
         elif "transaction" in answer and "transaction" not in _keys(answer["transaction"]):
             self._transaction(place, answer, slot)
+        elif place and _is_absent(answer):
+            self.counts["absent"] += 1
         elif depth == _MAX_ENVELOPES:
             raise self._error(place, "too many envelopes around the answer")
         else:
@@ -154,7 +160,7 @@ class JsonReader:
         for i, value in enumerate(values):
             # getTransaction answers null for a signature it does not know.
             if value is None:
-                self.counts["null"] += 1
+                self.counts["absent"] += 1
                 continue
             present += 1
             yield from self._value(f"{place}[{i}]: ", value, slot, depth + 1)
@@ -186,6 +192,8 @@ class JsonReader:
             self._first_error = self._first_error or f"{place}{error}"
             self._held.append((header, index, payload, where))
             if not self._good:
+                if len(self._held) > _MOST_HELD:
+                    raise InputError(f"{self.name}: {self._first_error}")
                 return
         else:
             self._good += 1
@@ -277,6 +285,15 @@ def _undecodable(entry: Any) -> bytes:
     except DecodeError:
         return payload
     return payload + b"\n"
+
+
+def _is_absent(answer: dict[str, Any]) -> bool:
+    """Whether RPC answered that there is no such block or transaction. Among other answers that is
+    nothing wrong: every range of slots has some that were skipped."""
+    error = answer.get("error")
+    if error is not None:
+        return _keys(error).get("code") in _SKIPPED
+    return "result" in answer and answer["result"] is None
 
 
 def _keys(value: Any) -> dict[str, Any]:

@@ -42,7 +42,8 @@ def open_sources(
     batch_size: transactions a batch, 1 to 256.
     max_bytes: limit on one block, line or message once decompressed.
     counts: receives what was seen: `inputs`, `transactions`, `malformed` (passed on as they came,
-        for the decoder to dead-letter), `duplicates`, `null`, `updates.<kind>`, `slots.<status>`.
+        for the decoder to dead-letter), `duplicates`, `absent` (skipped slots and unknown
+        transactions among other answers), `updates.<kind>`, `slots.<status>`.
 
     Raises InputError: at once for a path that is not there, and from the iterator for an input
     that is not what it should be. What was read before such an input is yielded first.
