@@ -179,9 +179,9 @@ cdef class Layout:
     """The columns of one message type.
 
     `fields` has one tuple for each: (name, field number, numpy dtype, bytes a row, name of the
-    leading column or None, value where the column is missing). A column whose rows are wider than
-    its dtype is a `bytes` field and reads as a two-dimensional array. All columns with the same
-    leader have as many rows as it has. `padding` is the number of a `bytes` field that aligns the
+    leading column or None, value where the column is missing). A column whose rows are one value of
+    4 or 8 bytes is a packed field, any other a `bytes` field, which reads as a two-dimensional
+    array. All columns with the same leader have as many rows as it has. `padding` is the number of a `bytes` field that aligns the
     payloads, 0 for none; it is dropped on reading.
     """
 
@@ -193,7 +193,7 @@ cdef class Layout:
     cdef Spec specs[MAX_COLUMNS]
     cdef int16_t slots[MAX_NUMBER]
 
-    def __init__(self, fields, uint32_t padding=0):
+    def __cinit__(self, fields, uint32_t padding=0):
         fields = list(fields)
         numbers = [field[1] for field in fields] + ([padding] if padding else [])
         if len(fields) >= MAX_COLUMNS or len(set(numbers)) < len(numbers):
@@ -208,7 +208,7 @@ cdef class Layout:
         for i, (_, number, dtype, width, leader, default) in enumerate(fields):
             dtype = np.dtype(dtype)
             packed = width == dtype.itemsize and width in (4, 8)
-            if not packed and width % dtype.itemsize:
+            if width < 1 or width % dtype.itemsize:
                 raise ValueError(f"rows of {width} bytes do not hold whole {dtype} values")
             self.specs[i].number = number
             self.specs[i].element = width if packed else 0
@@ -239,7 +239,7 @@ cdef class Layout:
         cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(data)
         cdef const uint8_t* end = begin + PyBytes_GET_SIZE(data)
         cdef Found found[MAX_COLUMNS]
-        cdef Py_ssize_t rest_size
+        cdef Py_ssize_t rest_size, offset
         cdef uint8_t* out
         cdef bytes rest, joined
         cdef dict columns = self.empty.copy(), parts = {}
@@ -264,7 +264,8 @@ cdef class Layout:
             if found[i].runs > 1:
                 columns[self.names[i]] = frombuffer(parts[i], self.dtypes[i])
             elif found[i].size:
-                columns[self.names[i]] = self.view(data, whole, i, found[i].value - begin, found[i].size)
+                offset = found[i].value - begin
+                columns[self.names[i]] = self.view(data, whole, i, offset, found[i].size)
             elif self.specs[i].leader >= 0 and found[self.specs[i].leader].size:
                 columns[self.names[i]] = self.missing(i, self.rows(found, self.specs[i].leader))
         return rest, columns
