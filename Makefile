@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 STAMP := $(VENV)/.installed
 EXTENSIONS := $(VENV)/.built
-SOURCES := setup.py pyproject.toml $(wildcard cext/*.pyx cext/*.pxd cext/*.pxi cext/*.h schemas/*.proto)
+SOURCES := setup.py pyproject.toml $(wildcard $(addprefix cext/,*.pyx *.pxd *.pxi *.h */*.pyx */*.pxd) schemas/*.proto)
 PACKAGE := $(shell find -L mevstream -name '*.py' -not -name '*_pb2.py')
 
 # make run: how long a chain is simulated, from which seed, and where everything is put.
@@ -59,7 +59,7 @@ lock:  ## resolve pyproject.toml's dependencies anew into requirements.lock
 	build/lock/bin/pip freeze --all --exclude pip > requirements.lock
 
 clean:  ## everything that was built (not the data that was streamed)
-	rm -rf $(VENV) build dist *.egg-info cext/*.so schemas/*_pb2.py schemas/*_pb2.pyi
+	rm -rf $(VENV) build dist *.egg-info cext/*.so cext/*/*.so schemas/*_pb2.py schemas/*_pb2.pyi
 	rm -rf .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

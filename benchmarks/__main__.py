@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.harness import Report, one_core
 
-MODULES: tuple[str, ...] = ("columnar",)
+MODULES = ("decoder", "columnar")
 
 
 def table(report: Report) -> Table:

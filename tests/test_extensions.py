@@ -8,20 +8,16 @@ import pytest
 
 import mevstream.cext
 
-SOURCES = sorted(Path(mevstream.cext.__file__).parent.glob("*.pyx"))
+FOLDER = Path(mevstream.cext.__file__).parent
+SOURCES = sorted(path.relative_to(FOLDER).with_suffix("") for path in FOLDER.rglob("*.pyx"))
 
 
 def test_there_is_something_to_compile() -> None:
     assert SOURCES
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("source", SOURCES, ids=str)
 def test_extension_is_compiled(source: Path) -> None:
-    module = importlib.import_module(f"mevstream.cext.{source.stem}")
+    module = importlib.import_module(".".join(("mevstream.cext", *source.parts)))
     assert module.__file__ is not None
     assert module.__file__.endswith(tuple(EXTENSION_SUFFIXES))
-
-
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-def test_extension_has_a_typed_surface(source: Path) -> None:
-    assert source.with_suffix(".pyi").is_file()

@@ -72,6 +72,7 @@ class Run:
         self.output = scratch / "stdout"
         self.errors = scratch / "stderr"
         self.executions: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
         self.findings = 0
 
     def worker(self, *arguments: object) -> bool:
@@ -119,13 +120,15 @@ class Run:
             self._tell(line["found"], Path(line["file"]))
         else:
             self.executions.update(line["done"])
+            self.kinds.update(line["kinds"])
 
     def _tell(self, what: str, file: Path) -> None:
         self.findings += 1
         build = f"--build {self.build} " if self.build else ""
         lines = what.strip().splitlines() or ["died without a word"]
-        # The sanitizers' first line and an exception's last one say most.
-        print(f"FINDING  {next((line for line in lines if 'ERROR' in line), lines[-1])}")
+        # Of a sanitizer's report one line says most.
+        said = next((line for line in lines if "ERROR" in line or "runtime error" in line), None)
+        print("FINDING", said or "; ".join(lines[:2]))
         print(f"  again: {Path(sys.executable)} tests/fuzz {build}--replay {file}", flush=True)
 
 
@@ -154,6 +157,8 @@ def main() -> int:
         seconds = time.monotonic() - started
     for target, count in sorted(run.executions.items()):
         print(f"  {target:<12} {count:>12,} executions")
+    for kind, count in run.kinds.most_common():
+        print(f"  {count:>6,} x {kind}")
     total = run.executions.total()
     print(f"{total:,} executions in {seconds:.0f} s, {total / seconds:,.0f} a second; "
           f"{run.findings} findings")  # fmt: skip

@@ -7,16 +7,18 @@ from google.protobuf.message import DecodeError
 
 from mevstream.schemas.confirmed_block_pb2 import ConfirmedTransaction
 
-NONE = 0xFFFFFFFF
-
 
 class Finding(Exception):
-    """Two answers to one question. `data` is the smallest input known to show it."""
+    """Two answers to one question. `data` is the smallest input known to show it.
 
-    def __init__(self, what: str, data: bytes) -> None:
+    `what` is the kind: findings of one kind are taken for one fault. `detail` may differ.
+    """
+
+    def __init__(self, what: str, data: bytes, detail: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.data = data
+        self.detail = detail
 
 
 def exact(data: bytes) -> memoryview:

@@ -166,7 +166,7 @@ class Base58Target:
                 found = None
             wanted = expected if size is None or len(expected or b"") == size else None
             if found != wanted:
-                raise Finding(f"{found!r}, arithmetic has {wanted!r}", data)
+                raise Finding("wrong", data, f"{found!r}, arithmetic has {wanted!r}")
         return 3
 
     def _decode(self, text: str) -> bytes | None:

@@ -9,6 +9,7 @@ from random import Random
 from typing import Protocol
 
 import mevstream
+from fuzz.decoder import DecoderTarget
 from fuzz.journal import Journal, save, target_of
 from fuzz.oracle import Finding
 from fuzz.splitter import Base58Target, SplitTarget, TransactionInfoTarget
@@ -33,7 +34,7 @@ class Target(Protocol):
         ...
 
 
-TARGETS: list[type[Target]] = [SplitTarget, TransactionInfoTarget, Base58Target]
+TARGETS: list[type[Target]] = [DecoderTarget, SplitTarget, TransactionInfoTarget, Base58Target]
 # Turns out of a hundred that the decoder gets; the others share the rest.
 DECODER_SHARE = 60
 
@@ -45,7 +46,8 @@ def attempt(target: Target, data: bytes) -> tuple[int, Finding | None]:
     except Finding as finding:
         return 1, finding
     except Exception:
-        return 1, Finding(traceback.format_exc(limit=-4), data)
+        text = traceback.format_exc(limit=-4)
+        return 1, Finding(text.splitlines()[-1], data, text)
 
 
 def fuzz(seed: int, seconds: float, executions: int, journal: Journal, folder: Path) -> None:
@@ -65,12 +67,17 @@ def fuzz(seed: int, seconds: float, executions: int, journal: Journal, folder: P
         done[target.name] += count
         if finding is None:
             continue
-        kind = f"{target.name}: {finding.what.splitlines()[-1]}"
+        kind = f"{target.name}: {finding.what}"
         kinds[kind] = kinds.get(kind, 0) + 1
         if kinds[kind] <= KEPT_PER_KIND:
-            path = save(folder, target.name, finding.what, finding.data)
-            print(json.dumps({"found": finding.what, "file": str(path)}), flush=True)
-    print(json.dumps({"done": done, "seconds": time.monotonic() - start, "kinds": kinds}))
+            _report(kind, finding, folder)
+    print(json.dumps({"done": done, "kinds": kinds}))
+
+
+def _report(kind: str, finding: Finding, folder: Path) -> None:
+    text = f"{kind}\n{finding.detail}".strip()
+    path = save(folder, kind.partition(":")[0], text, finding.data)
+    print(json.dumps({"found": text, "file": str(path)}), flush=True)
 
 
 def replay(path: Path, journal: Journal) -> None:
@@ -81,8 +88,8 @@ def replay(path: Path, journal: Journal) -> None:
     journal.write(0, name, data)
     count, finding = attempt(target, data)
     if finding is not None:
-        print(json.dumps({"found": finding.what, "file": str(path)}))
-    print(json.dumps({"done": {name: count}, "seconds": 0, "kinds": {}}))
+        print(json.dumps({"found": f"{finding.what}\n{finding.detail}", "file": str(path)}))
+    print(json.dumps({"done": {name: count}, "kinds": {}}))
 
 
 def main() -> None:

@@ -1,0 +1,80 @@
+"""mevstream inspect: what the pipeline reads out of block files, as JSON lines."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from mevstream.errors import MevstreamError
+
+NAMES = {
+    "transactions": "transaction",
+    "swaps": "swap",
+    "opportunities": "opportunity",
+}
+# Positions told in one warning.
+SHOWN = 20
+
+
+def inspect(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="Block files, folders or globs; - is standard input."
+        ),
+    ],
+    slot: Annotated[
+        int | None, typer.Option(min=0, help="Slot of a block that does not carry its own.")
+    ] = None,
+    records: Annotated[
+        str, typer.Option(help=f"Which records to print, comma-separated: {', '.join(NAMES)}.")
+    ] = "transactions,swaps",
+) -> None:
+    """Print the transactions and swaps of block files, one JSON object a line, in chain order.
+
+    Swaps of failed transactions moved nothing and are not printed. A record that is no transaction
+    is told on standard error, and the exit code is then 1.
+
+    Example: mevstream inspect 332254908.pb.gz --records swaps | head
+    """
+    from mevstream.cext.decoder import BatchDecoder
+    from mevstream.codecs.json_lines import json_lines
+    from mevstream.codecs.parsed import ParsedView
+    from mevstream.topologies.raw.sources import open_sources
+
+    wanted = _record_names(records)
+    decoder = BatchDecoder()
+    complete = True
+    for raw in open_sources(files, slot=slot):
+        view = ParsedView(decoder.decode(raw))
+        sys.stdout.buffer.write(json_lines(view, wanted))
+        if len(view.malformed):
+            complete = False
+            _warn(raw, view.malformed.tolist())
+    sys.stdout.flush()
+    if not complete:
+        raise typer.Exit(1)
+
+
+def _record_names(records: str) -> set[str]:
+    """Singular is accepted as well: it is what the records call themselves."""
+    wanted: set[str] = set()
+    for name in map(str.strip, records.split(",")):
+        if name not in NAMES and name not in NAMES.values():
+            raise MevstreamError(f"--records: no record is named {name!r}: {', '.join(NAMES)}")
+        wanted.add(NAMES.get(name, name))
+    return wanted
+
+
+def _warn(raw: bytes, malformed: list[int]) -> None:
+    """Says where in the block the records lie that are no transactions."""
+    from mevstream.schemas.raw_pb2 import RawBatch
+
+    batch = RawBatch.FromString(raw)
+    places = [batch.tx_index[i] if batch.tx_index else batch.first_index + i for i in malformed]
+    shown = ", ".join(map(str, places[:SHOWN])) + (", ..." if len(places) > SHOWN else "")
+    print(
+        f"warning: slot {batch.slot}: {len(places)} of {len(batch.transactions)} records are no "
+        f"transactions and were left out (positions in the block: {shown})",
+        file=sys.stderr,
+    )
