@@ -1,28 +1,32 @@
 """The command line: the list of commands, and one clear line for every error."""
 
-import os
 import sys
 from typing import NoReturn
 
 import typer
 
 from mevstream import __version__
+from mevstream.commands.inspect import inspect
 from mevstream.commands.migrate import migrate
 from mevstream.commands.query import query
 from mevstream.commands.run import run
 from mevstream.commands.simulate import simulate
 from mevstream.errors import MevstreamError
 
-app = typer.Typer(
-    help="Stream processing for Solana MEV.", no_args_is_help=True, add_completion=False
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
 
 # Each command is one module of mevstream/commands; those import what is heavy (stores, numpy)
 # inside the command, so that --help stays quick.
 app.command()(run)
+app.command()(inspect)
 app.command()(query)
 app.command()(migrate)
 app.command()(simulate)
+
+
+@app.callback()
+def mevstream() -> None:
+    """Stream processing for Solana MEV: transactions in, decoded swaps and opportunities out."""
 
 
 def main() -> NoReturn:
@@ -35,10 +39,7 @@ def main() -> NoReturn:
     except MevstreamError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): no error, and nothing left to flush into.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except SystemExit as leaving:
+        # The reader of our output went away (`| head`): no error, though typer takes it for one.
+        sys.exit(0 if isinstance(leaving.__context__, BrokenPipeError) else leaving.code)
     sys.exit(0)

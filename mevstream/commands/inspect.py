@@ -68,10 +68,10 @@ def _record_names(records: str) -> set[str]:
 
 def _warn(raw: bytes, malformed: list[int]) -> None:
     """Says where in the block the records lie that are no transactions."""
-    from mevstream.schemas.raw_pb2 import RawBatch
+    from mevstream.codecs.raw import RawView
 
-    batch = RawBatch.FromString(raw)
-    places = [batch.tx_index[i] if batch.tx_index else batch.first_index + i for i in malformed]
+    batch = RawView(raw)
+    places = batch.tx_index[malformed].tolist()
     shown = ", ".join(map(str, places[:SHOWN])) + (", ..." if len(places) > SHOWN else "")
     print(
         f"warning: slot {batch.slot}: {len(places)} of {len(batch.transactions)} records are no "
