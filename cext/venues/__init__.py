@@ -1,14 +1,20 @@
 """The venues, a module a family. Importing this package fills the registry."""
 
-from mevstream.cext.venues import (  # noqa: F401  # imported for the rows they add
-    launchpads,
-    meteora,
-    orca,
-    order_books,
-    programs,
-    proprietary,
-    pump,
-    raydium,
-    stable,
-    token_swap,
+from importlib import import_module
+
+FAMILIES = (
+    "launchpads",
+    "meteora",
+    "orca",
+    "order_books",
+    "programs",
+    "proprietary",
+    "pump",
+    "raydium",
+    "stable",
+    "token_swap",
 )
+
+for _family in FAMILIES:
+    # For the rows that they add; there is nothing in them to import by name.
+    import_module(f"{__name__}.{_family}")
