@@ -18,8 +18,8 @@ SANITIZE = os.environ.get("MEVSTREAM_SANITIZE") == "1"
 
 
 def compile_flags() -> list[str]:
-    """A wheel has to run on any x86-64 machine of the last ten years, so the baseline is v2;
-    wider SIMD is chosen at run time where a loop gains from it (cext/simd.h)."""
+    """A wheel has to run on any x86-64 machine of the last ten years, so the baseline is v2 and
+    the decoder's vector code is SSE2 (cext/wire.h), with a portable form for other processors."""
     flags = ["-std=c11", "-O3", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-sign-compare"]
     if platform.machine() in ("x86_64", "AMD64"):
         flags.append("-march=x86-64-v2")

@@ -96,7 +96,7 @@ cdef int transaction_parse(
     cdef const uint8_t* p = data
     cdef const uint8_t* end = data + n
     cdef uint32_t tag, length, i
-    cdef bint has_message = False
+    cdef bint has_message = False, has_meta = False
     cdef Instruction* ix
     for i in range(tx.n_token_accounts):
         tx.token_account_of[tx.token_accounts[i].account] = 0
@@ -125,8 +125,10 @@ cdef int transaction_parse(
             if tag == BYTES_1:
                 if not read_transaction(tx, p, p + length, &has_message):
                     return 0
-            elif not read_meta(tx, &scratch, p, p + length):
-                return 0
+            else:
+                has_meta = True
+                if not read_meta(tx, &scratch, p, p + length):
+                    return 0
             p += length
         else:
             p = mv_skip(p, end, tag, 0)
@@ -137,6 +139,8 @@ cdef int transaction_parse(
         tx.version = 2
     if not has_message:
         tx.version = NONE
+    if not has_meta:
+        tx.partial = tx.failed = True   # what it did is not known; it is not called a success
     if tx.signature == NULL or tx.n_static == 0:
         tx.partial = True
     # Index space: static keys, loaded writable, loaded readonly.
