@@ -282,7 +282,9 @@ def unknown_leg(tx: Tx, ix: Instruction) -> Leg | None:
     if ix.program in VENUES or ix.program in (RAYDIUM_V4, RAYDIUM_STABLE):
         return None  # of a known program only its swap instructions count
     transfers = [t for t in tx.transfers(ix) if t.amount and t.mint]
-    for trader in sorted({t.authority for t in transfers}, key=lambda key: not tx.signs(key)):
+    # Who signs trades; a pool's authority never does. Below a router's own authority nobody signs.
+    movers = list(dict.fromkeys(t.authority for t in transfers))
+    for trader in [key for key in movers if tx.signs(key)] or movers:
         net: Counter[str] = Counter()
         for t in transfers:
             mint = t.mint or ""

@@ -74,7 +74,7 @@ class Tx:
         body, self.meta = message.transaction.message, message.meta
         self.message = message
         self.signatures = list(message.transaction.signatures)
-        self.success = not self.meta.HasField("err")
+        self.success = message.HasField("meta") and not self.meta.HasField("err")
         self.accounts = [
             base58(key)
             for keys in (
