@@ -19,7 +19,15 @@ from libc.stdint cimport INT32_MAX, int16_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from mevstream.cext.wire cimport mv_length, mv_skip, mv_tag
+from mevstream.cext.fields cimport (
+    DELIMITED,
+    FIXED32,
+    FIXED64,
+    Field,
+    next_field,
+    put_delimited,
+    varint_size,
+)
 
 import numpy as np
 
@@ -31,69 +39,6 @@ cdef enum:
     MAX_NUMBER = 1024
 
 cdef const char* ZEROS = b"\0\0\0\0\0\0\0\0"
-
-# -- the wire ------------------------------------------------------------------------------------
-
-cdef enum Wire:
-    FIXED64 = 1
-    DELIMITED = 2
-    FIXED32 = 5
-
-
-cdef struct Field:
-    uint32_t number
-    uint32_t wire
-    const uint8_t* value
-    const uint8_t* end
-
-
-cdef const uint8_t* next_field(
-    const uint8_t* p, const uint8_t* end, Field* field
-) noexcept nogil:
-    """Reads the extent of one field; returns the position behind it, NULL if malformed."""
-    cdef uint32_t tag = 0, size = 0
-    p = mv_tag(p, end, &tag)
-    if p == NULL:
-        return NULL
-    field.number = tag >> 3
-    field.wire = tag & 7
-    if field.wire == DELIMITED:
-        p = mv_length(p, end, &size)
-        if p == NULL:
-            return NULL
-        field.value = p
-        field.end = p + size
-    else:
-        field.value = p
-        field.end = mv_skip(p, end, tag, 0)
-    return field.end
-
-
-cdef inline uint32_t varint_size(uint64_t value) noexcept nogil:
-    cdef uint32_t size = 1
-    while value >= 0x80:
-        value >>= 7
-        size += 1
-    return size
-
-
-cdef inline uint8_t* put_varint(uint8_t* p, uint64_t value) noexcept nogil:
-    while value >= 0x80:
-        p[0] = <uint8_t>(value | 0x80)
-        value >>= 7
-        p += 1
-    p[0] = <uint8_t>value
-    return p + 1
-
-
-cdef inline uint8_t* put_delimited(
-    uint8_t* p, uint32_t tag, const void* value, uint64_t size
-) noexcept nogil:
-    p = put_varint(put_varint(p, tag), size)
-    if size:  # `value` may be NULL where there is nothing
-        memcpy(p, value, size)
-    return p + size
-
 
 cdef malformed(Py_ssize_t offset):
     return ValueError(f"malformed protobuf at byte {offset}")
@@ -135,32 +80,30 @@ cdef Py_ssize_t scan(
     the second copies the rest and joins the columns that came in several runs. Returns the size
     of the rest, or -1 - the offset of the field that is malformed."""
     cdef const uint8_t* p = begin
-    cdef const uint8_t* start
     cdef Py_ssize_t rest_size = 0
     cdef Field field
     cdef int slot
     cdef uint32_t element
     cdef uint64_t size
     while p < end:
-        start = p
         p = next_field(p, end, &field)
         if p == NULL:
-            return -1 - (start - begin)
+            return -1 - (field.start - begin)
         slot = slots[field.number] if field.number < MAX_NUMBER else -1
         if slot >= 0:
             element = specs[slot].element
             size = field.end - field.value
             if field.wire == DELIMITED:
                 if element and size % element:
-                    return -1 - (start - begin)
+                    return -1 - (field.start - begin)
             elif not (
                 (field.wire == FIXED32 and element == 4) or (field.wire == FIXED64 and element == 8)
             ):
                 slot = -1  # another wire type than the field's: an unknown field
         if slot < 0:
             if rest != NULL:
-                memcpy(rest + rest_size, start, p - start)
-            rest_size += p - start
+                memcpy(rest + rest_size, field.start, p - field.start)
+            rest_size += p - field.start
         elif rest == NULL:
             if element == 0:  # of a singular field the last one counts
                 found[slot].value = field.value
@@ -188,7 +131,7 @@ cdef class Layout:
     cdef readonly tuple names
     cdef list dtypes, defaults
     cdef dict index, empty  # arrays without rows, by name
-    cdef uint32_t padding_tag
+    cdef uint32_t padding, padding_tag_size
     cdef int count
     cdef Spec specs[MAX_COLUMNS]
     cdef int16_t slots[MAX_NUMBER]
@@ -222,9 +165,9 @@ cdef class Layout:
             empty = np.empty(0 if packed else (0, width // dtype.itemsize), dtype)
             empty.flags.writeable = False
             self.empty[self.names[i]] = empty
-        self.padding_tag = 0
+        self.padding = padding
+        self.padding_tag_size = varint_size(padding << 3)
         if padding:
-            self.padding_tag = padding << 3 | DELIMITED
             self.specs[self.count].number = padding
             self.specs[self.count].element = 0
             self.slots[padding] = self.count
@@ -404,10 +347,10 @@ cdef class Layout:
     cdef uint64_t payload_start(self, uint64_t at, int i, uint64_t size) noexcept nogil:
         cdef uint64_t start = at + varint_size(self.specs[i].number << 3) + varint_size(size)
         cdef uint32_t gap
-        if self.padding_tag:
+        if self.padding:
             gap = -start & 7
             # The smallest padding field is a tag and a zero length.
-            start += gap + 8 if 0 < gap <= varint_size(self.padding_tag) else gap
+            start += gap + 8 if 0 < gap <= self.padding_tag_size else gap
         return start
 
     cdef void put_columns(self, uint8_t* out, uint64_t at, const Found* found) noexcept nogil:
@@ -421,9 +364,9 @@ cdef class Layout:
             gap = self.payload_start(p - out, i, size) - (p - out)
             gap -= varint_size(self.specs[i].number << 3) + varint_size(size)
             if gap:
-                gap -= varint_size(self.padding_tag) + 1
-                p = put_delimited(p, self.padding_tag, ZEROS, gap)
-            p = put_delimited(p, self.specs[i].number << 3 | DELIMITED, found[i].value, size)
+                gap -= self.padding_tag_size + 1
+                p = put_delimited(p, self.padding, ZEROS, gap)
+            p = put_delimited(p, self.specs[i].number, found[i].value, size)
 
 
 # -- repeated records ----------------------------------------------------------------------------
@@ -434,7 +377,6 @@ def join(bytes head not None, uint32_t number, payloads):
     cdef Py_ssize_t n = len(items)
     cdef Py_ssize_t held = 0, i
     cdef uint64_t total = PyBytes_GET_SIZE(head)
-    cdef uint32_t tag = number << 3 | DELIMITED
     cdef uint8_t* p
     cdef bytes message
     cdef Py_buffer* buffers = <Py_buffer*>calloc(n + 1, sizeof(Py_buffer))
@@ -444,14 +386,14 @@ def join(bytes head not None, uint32_t number, payloads):
         for i in range(n):
             PyObject_GetBuffer(items[i], &buffers[i], PyBUF_SIMPLE)
             held = i + 1
-            total += varint_size(tag) + varint_size(buffers[i].len) + buffers[i].len
+            total += varint_size(number << 3) + varint_size(buffers[i].len) + buffers[i].len
         check_size(total)
         message = PyBytes_FromStringAndSize(NULL, total)
         p = <uint8_t*>PyBytes_AS_STRING(message)
         memcpy(p, PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head))
         p += PyBytes_GET_SIZE(head)
         for i in range(n):
-            p = put_delimited(p, tag, buffers[i].buf, buffers[i].len)
+            p = put_delimited(p, number, buffers[i].buf, buffers[i].len)
         return message
     finally:
         for i in range(held):

@@ -7,99 +7,16 @@ Format: protobuf encoding, https://protobuf.dev/programming-guides/encoding.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy
 
-cdef enum:
-    VARINT = 0
-    FIXED64 = 1
-    LENGTH_DELIMITED = 2
-    GROUP = 3
-    GROUP_END = 4
-    FIXED32 = 5
-    # upb's own limit on nesting
-    MAX_DEPTH = 100
+from mevstream.cext.fields cimport DELIMITED, VARINT, Field, next_field, put_delimited
 
-cdef struct Field:
-    uint32_t number
-    uint32_t wire_type
-    # Where the tag begins, where the value (after its length) begins, where it ends.
+# Where a field lies in its message: its tag, its value (after the length), its end.
+cdef struct Extent:
     Py_ssize_t start
     Py_ssize_t value
     Py_ssize_t end
-    # The value of a varint.
-    uint64_t varint
-
-
-cdef inline bint read_varint(
-    const uint8_t* data, Py_ssize_t size, Py_ssize_t* at, int max_bytes, uint64_t* value
-) noexcept nogil:
-    cdef uint64_t result = 0
-    cdef uint8_t byte
-    cdef int i
-    for i in range(max_bytes):
-        if at[0] >= size:
-            return False
-        byte = data[at[0]]
-        at[0] += 1
-        result |= <uint64_t>(byte & 0x7F) << (7 * i)
-        if byte < 0x80:
-            value[0] = result
-            return True
-    return False
-
-
-cdef bint read_field(
-    const uint8_t* data, Py_ssize_t size, Py_ssize_t at, int depth, Field* field
-) noexcept nogil:
-    """Reads the field whose tag begins at `at`. False: malformed or past the end."""
-    cdef uint64_t value
-    field.start = at
-    if not read_varint(data, size, &at, 5, &value) or value >> 32 != 0 or value < 8:
-        return False
-    field.number = <uint32_t>(value >> 3)
-    field.wire_type = <uint32_t>(value & 7)
-    field.value = at
-    if field.wire_type == VARINT:
-        if not read_varint(data, size, &at, 10, &field.varint):
-            return False
-    elif field.wire_type == FIXED64:
-        at += 8
-    elif field.wire_type == FIXED32:
-        at += 4
-    elif field.wire_type == LENGTH_DELIMITED:
-        if not read_varint(data, size, &at, 5, &value) or value > <uint64_t>(size - at):
-            return False
-        field.value = at
-        at += <Py_ssize_t>value
-    elif field.wire_type == GROUP:
-        if not skip_group(data, size, &at, field.number, depth + 1):
-            return False
-    else:
-        return False
-    field.end = at
-    return at <= size
-
-
-cdef bint skip_group(
-    const uint8_t* data, Py_ssize_t size, Py_ssize_t* at, uint32_t number, int depth
-) noexcept nogil:
-    cdef Field inner
-    cdef Py_ssize_t after
-    cdef uint64_t tag
-    if depth > MAX_DEPTH:
-        return False
-    while True:
-        after = at[0]
-        if not read_varint(data, size, &after, 5, &tag):
-            return False
-        if (tag & 7) == GROUP_END:
-            at[0] = after
-            return tag >> 3 == number
-        if not read_field(data, size, at[0], depth, &inner):
-            return False
-        at[0] = inner.end
 
 
 cdef object malformed(Py_ssize_t at, Py_ssize_t size):
@@ -113,20 +30,20 @@ cdef class Extents:
     # Every other field of the message that was asked for, as message bytes.
     cdef readonly bytes rest
     cdef Py_ssize_t count, capacity
-    cdef Field* fields
+    cdef Extent* fields
 
     def __dealloc__(self):
         free(self.fields)
 
-    cdef int append(self, Field* field) except -1:
-        cdef Field* grown
+    cdef int append(self, Extent extent) except -1:
+        cdef Extent* grown
         if self.count == self.capacity:
-            grown = <Field*>realloc(self.fields, (self.capacity * 2 + 256) * sizeof(Field))
+            grown = <Extent*>realloc(self.fields, (self.capacity * 2 + 256) * sizeof(Extent))
             if grown == NULL:
                 raise MemoryError
             self.fields = grown
             self.capacity = self.capacity * 2 + 256
-        self.fields[self.count] = field[0]
+        self.fields[self.count] = extent
         self.count += 1
         return 0
 
@@ -154,7 +71,7 @@ cdef class Extents:
             raise IndexError(first + count)
         if count == 0:
             return b""
-        cdef Field* fields = self.fields + first
+        cdef Extent* fields = self.fields + first
         cdef Py_ssize_t i, size = 0
         for i in range(count):
             size += fields[i].end - fields[i].start
@@ -169,19 +86,24 @@ def split(bytes data not None, uint32_t number, tuple skipped=()):
     `rest` of the result holds the remaining fields but for the numbers in `skipped`.
     Raises ValueError where `data` is no protobuf message.
     """
-    cdef const uint8_t* bytes_ = <const uint8_t*>PyBytes_AS_STRING(data)
-    cdef Py_ssize_t size = len(data), at = 0
+    cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(data)
+    cdef const uint8_t* end = begin + len(data)
+    cdef const uint8_t* p = begin
     cdef Field field
+    cdef Extent extent
     cdef Extents found = Extents.__new__(Extents)
     cdef list rest = []
-    while at < size:
-        if not read_field(bytes_, size, at, 0, &field):
-            raise malformed(at, size)
-        if field.number == number and field.wire_type == LENGTH_DELIMITED:
-            found.append(&field)
+    while p < end:
+        p = next_field(p, end, &field)
+        if p == NULL:
+            raise malformed(field.start - begin, len(data))
+        extent.start = field.start - begin
+        extent.value = field.value - begin
+        extent.end = field.end - begin
+        if field.number == number and field.wire == DELIMITED:
+            found.append(extent)
         elif field.number not in skipped:
-            rest.append(data[field.start:field.end])
-        at = field.end
+            rest.append(data[extent.start:extent.end])
     found.data = data
     found.rest = b"".join(rest)
     return found
@@ -193,32 +115,19 @@ def last_field(bytes data not None, uint64_t numbers):
 
     Raises ValueError where `data` is no protobuf message.
     """
-    cdef const uint8_t* bytes_ = <const uint8_t*>PyBytes_AS_STRING(data)
-    cdef Py_ssize_t size = len(data), at = 0
+    cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(data)
+    cdef const uint8_t* end = begin + len(data)
+    cdef const uint8_t* p = begin
     cdef Field field, last
     last.number = 0
-    last.value = last.end = 0
-    while at < size:
-        if not read_field(bytes_, size, at, 0, &field):
-            raise malformed(at, size)
-        if (
-            field.wire_type == LENGTH_DELIMITED
-            and field.number < 64
-            and (numbers >> field.number) & 1
-        ):
+    last.value = last.end = begin
+    while p < end:
+        p = next_field(p, end, &field)
+        if p == NULL:
+            raise malformed(field.start - begin, len(data))
+        if field.wire == DELIMITED and field.number < 64 and (numbers >> field.number) & 1:
             last = field
-        at = field.end
-    return last.number, last.value, last.end
-
-
-cdef Py_ssize_t put_varint(uint8_t* out, uint64_t value) noexcept:
-    cdef Py_ssize_t size = 0
-    while value >= 0x80:
-        out[size] = <uint8_t>(value | 0x80)
-        value >>= 7
-        size += 1
-    out[size] = <uint8_t>value
-    return size + 1
+    return last.number, last.value - begin, last.end - begin
 
 
 def confirmed_transaction(const uint8_t[::1] info not None):
@@ -227,24 +136,22 @@ def confirmed_transaction(const uint8_t[::1] info not None):
     Its fields 3 (transaction) and 4 (meta) are copied under the numbers 1 and 2, field 5 is the
     position in the block. Raises ValueError where `info` is no protobuf message.
     """
-    cdef Py_ssize_t size = info.shape[0], at = 0, out = 0, length
-    cdef const uint8_t* data = &info[0] if size else NULL
+    cdef Py_ssize_t size = info.shape[0]
+    cdef const uint8_t* begin = &info[0] if size else NULL
+    cdef const uint8_t* end = begin + size
+    cdef const uint8_t* p = begin
     cdef Field field
     cdef uint64_t index = 0
     # Retagged fields keep their length at most: tag and length are written no longer than read.
     cdef bytes result = PyBytes_FromStringAndSize(NULL, size)
-    cdef uint8_t* target = <uint8_t*>PyBytes_AS_STRING(result)
-    while at < size:
-        if not read_field(data, size, at, 0, &field):
-            raise malformed(at, size)
-        if field.wire_type == LENGTH_DELIMITED and (field.number == 3 or field.number == 4):
-            length = field.end - field.value
-            target[out] = 0x0A if field.number == 3 else 0x12
-            out += 1
-            out += put_varint(target + out, <uint64_t>length)
-            memcpy(target + out, data + field.value, length)
-            out += length
-        elif field.wire_type == VARINT and field.number == 5:
+    cdef uint8_t* start = <uint8_t*>PyBytes_AS_STRING(result)
+    cdef uint8_t* out = start
+    while p < end:
+        p = next_field(p, end, &field)
+        if p == NULL:
+            raise malformed(field.start - begin, size)
+        if field.wire == DELIMITED and (field.number == 3 or field.number == 4):
+            out = put_delimited(out, field.number - 2, field.value, field.end - field.value)
+        elif field.wire == VARINT and field.number == 5:
             index = field.varint
-        at = field.end
-    return index, result[:out]
+    return index, result[:out - start]
