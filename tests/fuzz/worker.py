@@ -9,6 +9,7 @@ from random import Random
 from typing import Protocol
 
 import mevstream
+from fuzz.columns import ColumnsTarget
 from fuzz.decoder import DecoderTarget
 from fuzz.journal import Journal, save, target_of
 from fuzz.oracle import Finding
@@ -34,7 +35,13 @@ class Target(Protocol):
         ...
 
 
-TARGETS: list[type[Target]] = [DecoderTarget, SplitTarget, TransactionInfoTarget, Base58Target]
+TARGETS: list[type[Target]] = [
+    DecoderTarget,
+    SplitTarget,
+    TransactionInfoTarget,
+    Base58Target,
+    ColumnsTarget,
+]
 # Turns out of a hundred that the decoder gets, and inputs a turn of the others, which have one
 # execution each where a batch has dozens.
 DECODER_SHARE = 60
