@@ -91,6 +91,7 @@ class ColumnsTarget:
     """ParsedBatch messages, mutated, and fields put together at random."""
 
     name = "columns"
+    inputs_a_turn = 16
 
     def __init__(self, random: Random) -> None:
         self.random = random

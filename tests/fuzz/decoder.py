@@ -29,6 +29,7 @@ class DecoderTarget:
     """Batches of mutants. One execution is one transaction."""
 
     name = "decoder"
+    inputs_a_turn = 1
 
     def __init__(self, random: Random) -> None:
         self.random = random

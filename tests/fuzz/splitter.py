@@ -43,6 +43,7 @@ class SplitTarget:
     """A block cut at its top level, held against protobuf with a message of that one field."""
 
     name = "split"
+    inputs_a_turn = 16
 
     def __init__(self, random: Random) -> None:
         self.random = random
@@ -94,6 +95,7 @@ class TransactionInfoTarget:
     """A Yellowstone transaction turned into a ConfirmedTransaction without parsing it."""
 
     name = "info"
+    inputs_a_turn = 16
 
     def __init__(self, random: Random) -> None:
         self.random = random
@@ -140,6 +142,7 @@ class Base58Target:
     """Text to bytes, held against arithmetic on whole numbers."""
 
     name = "base58"
+    inputs_a_turn = 16
     ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
     def __init__(self, random: Random) -> None:

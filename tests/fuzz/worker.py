@@ -13,6 +13,7 @@ from fuzz.columns import ColumnsTarget
 from fuzz.decoder import DecoderTarget
 from fuzz.journal import Journal, save, target_of
 from fuzz.oracle import Finding
+from fuzz.sources import FramesTarget, SourcesTarget
 from fuzz.splitter import Base58Target, SplitTarget, TransactionInfoTarget
 
 # Findings of one kind that are written out: more of the same tell nothing new.
@@ -23,6 +24,8 @@ class Target(Protocol):
     """One entry to fuzz."""
 
     name: str
+    # So that quick targets and slow ones get about the same time.
+    inputs_a_turn: int
 
     def __init__(self, random: Random) -> None: ...
 
@@ -37,15 +40,15 @@ class Target(Protocol):
 
 TARGETS: list[type[Target]] = [
     DecoderTarget,
+    ColumnsTarget,
     SplitTarget,
     TransactionInfoTarget,
     Base58Target,
-    ColumnsTarget,
+    FramesTarget,
+    SourcesTarget,
 ]
-# Turns out of a hundred that the decoder gets, and inputs a turn of the others, which have one
-# execution each where a batch has dozens.
-DECODER_SHARE = 60
-INPUTS_A_TURN = 16
+# Turns out of a hundred that the decoder gets; the others share the rest.
+DECODER_SHARE = 70
 
 
 def attempt(target: Target, data: bytes) -> tuple[int, Finding | None]:
@@ -69,7 +72,7 @@ def fuzz(seed: int, seconds: float, executions: int, journal: Journal, folder: P
     while time.monotonic() - start < seconds and not 0 < executions <= sum(done.values()):
         is_decoder = turns.randrange(100) < DECODER_SHARE
         target = targets[0] if is_decoder else turns.choice(targets[1:])
-        for _ in range(1 if is_decoder else INPUTS_A_TURN):
+        for _ in range(target.inputs_a_turn):
             data = target.generate()
             journal.write(sum(done.values()), target.name, data)
             count, finding = attempt(target, data)
