@@ -9,8 +9,6 @@ from fuzz.columns import PLAIN, ColumnsTarget, batch, judge
 from fuzz.mutate import varint
 
 from mevstream.cext.columnar import Layout
-from mevstream.codecs.parsed import encode_parsed
-from mevstream.schemas.parsed_pb2 import ParsedBatch
 
 
 def tag(number: int, wire: int, length: int = 0) -> bytes:
@@ -145,8 +143,3 @@ def test_message_above_2_gib_is_refused_before_it_is_made() -> None:
     column = np.zeros(1 << 25, "<u8")  # 256 MiB that are never touched
     with pytest.raises(ValueError, match="2 GiB"):
         layout.write(b"", {f"c{i}": column for i in range(9)})
-
-
-def test_encoder_and_upb_write_the_same_fields() -> None:
-    data = encode_parsed({"slot": 5}, {"tx_index": np.array([1, 2], np.uint32)})
-    assert list(ParsedBatch.FromString(data).tx_index) == [1, 2]
