@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memset
 from mevstream.cext.model cimport (
     AMOUNTS_FROM_EVENT, EVENT_CONFIRMED, EVENT_DIFFERS, EVENT_LOG, EVENT_NONE, EVENT_RAY_LOG,
     EVENT_READ, EVENT_SELF_CPI, FEE_IN_OUTPUT, FEE_TOLD, NO_ACCOUNT, NONE, RESERVES_KNOWN, ROUTER,
-    ROUTER_CONFIRMED, ROUTER_DIFFERS, Decoded, Instruction, Leg, Program, SwapEvent, TokenAccount,
+    ROUTER_CONFIRMED, ROUTER_DIFFERS, SYSTEM, Decoded, Instruction, Leg, Program, SwapEvent, TokenAccount,
     Transaction,
 )
 from mevstream.cext.registry cimport discriminator, find_program, key_of
@@ -55,12 +55,34 @@ cdef void settle_curve(Transaction* tx, Leg* leg) noexcept nogil:
         leg.decimals_in = 9 if mv_equal32(leg.mint_in, WSOL) else 255
 
 
+cdef uint64_t lamports_paid(Transaction* tx, const Leg* leg) noexcept nogil:
+    """What the trader sent by System transfers below the leg's instruction."""
+    cdef uint32_t i
+    cdef uint64_t paid = 0
+    cdef const Instruction* ix
+    cdef const Program* program
+    for i in range(leg.position + 1, tx.instructions[leg.position].end):
+        ix = &tx.instructions[i]
+        if (ix.program == NONE or ix.n_data < 12 or ix.n_accounts < 2
+                or ix.accounts[0] != leg.trader or mv_u32(ix.data) != 2):
+            continue
+        program = find_program(tx.keys[ix.program])
+        if program != NULL and program.kind == SYSTEM:
+            paid += mv_u64(ix.data + 4)
+    return paid
+
+
 cdef void apply_event(Transaction* tx, Leg* leg, const SwapEvent* event) noexcept nogil:
     leg.event_seen = True
     if leg.flags & AMOUNTS_FROM_EVENT:
         leg.amount_in = event.amount_in
         leg.amount_out = event.amount_out
         leg.trader_in = event.trader_in
+        if not event.has_fee and mv_equal32(event.mint_in, WSOL):
+            # The first trade events tell no fee; a buyer pays it by a transfer of its own.
+            leg.trader_in = lamports_paid(tx, leg)
+            if leg.trader_in < leg.amount_in:
+                leg.trader_in = leg.amount_in
         leg.trader_out = event.trader_out
         leg.mint_in = event.mint_in
         leg.mint_out = event.mint_out

@@ -13,13 +13,14 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from mevstream.cext.balances cimport received, settle_balances
+from mevstream.cext.calls cimport link_calls, program_at
 from mevstream.cext.events cimport read_events
 from mevstream.cext.flow cimport find_unknown_venues, flow_vaults
 from mevstream.cext.model cimport (
     AMOUNTS_FROM_EVENT, COMPUTE_BUDGET, NO_ACCOUNT, NO_POSITION, NONE, ROUTER, SYSTEM, TOKEN, TOKEN_2022, VENUE, Decoded,
     Instruction, Leg, Program, SwapInstruction, TokenAccount, Transaction, Transfer,
 )
-from mevstream.cext.registry cimport find_program, key_of
+from mevstream.cext.registry cimport key_of
 from mevstream.cext.token_accounts cimport new_token_account, token_account
 from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64
 
@@ -70,49 +71,6 @@ cdef void decoded_free(Decoded* d) noexcept nogil:
     free(d.transfers)
     d.legs = NULL
     d.transfers = NULL
-
-
-cdef inline const Program* program_at(Transaction* tx, Decoded* d, uint32_t index) noexcept nogil:
-    """The registry's row of the program with that key index, looked up once a transaction."""
-    if index == NONE:
-        return NULL
-    if not d.looked_up[index]:
-        d.looked_up[index] = True
-        d.program_of[index] = find_program(tx.keys[index])
-    return d.program_of[index]
-
-
-# -- the call tree --------------------------------------------------------------------------------
-
-cdef void link_calls(Transaction* tx, Decoded* d) noexcept nogil:
-    """Fills parent and end of every instruction.
-
-    Blocks of 2022 have no stack heights. There, programs that call nobody (token, system, memo)
-    are taken to run below the last instruction before them that is none of these.
-    """
-    cdef uint32_t i, caller, inferred = 1
-    cdef Instruction* ix
-    cdef const Program* program
-    for i in range(tx.n_instructions):
-        ix = &tx.instructions[i]
-        if ix.inner == NONE:
-            ix.height = 1
-            inferred = 1
-        elif ix.height < 2:
-            program = program_at(tx, d, ix.program)
-            if program != NULL and program.kind >= TOKEN:
-                ix.height = inferred + 1
-            else:
-                ix.height = inferred = 2
-        caller = i - 1 if i else NONE
-        while caller != NONE and tx.instructions[caller].height >= ix.height:
-            tx.instructions[caller].end = i
-            caller = tx.instructions[caller].parent
-        ix.parent = caller
-    caller = tx.n_instructions - 1
-    while caller != NONE:
-        tx.instructions[caller].end = tx.n_instructions
-        caller = tx.instructions[caller].parent
 
 
 # -- transfers and other small instructions -------------------------------------------------------
@@ -307,8 +265,9 @@ cdef bint settle_amounts(Transaction* tx, Decoded* d, Leg* leg) noexcept nogil:
 
 cdef void settle_trader(Transaction* tx, Decoded* d, Leg* leg) noexcept nogil:
     """What the trader paid (everything that left the account that paid the pool) and received
-    (what of the pool's output arrived at an account of the trader)."""
-    cdef uint32_t end = tx.instructions[leg.position].end, i
+    (what of the pool's output arrived at accounts of the trader; where the balances do not tell
+    whose they are, at the account that got most)."""
+    cdef uint32_t end = tx.instructions[leg.position].end, i, k
     cdef uint16_t payer = NO_ACCOUNT
     cdef uint64_t arrived, largest = 0
     cdef bint owned = False
@@ -316,25 +275,31 @@ cdef void settle_trader(Transaction* tx, Decoded* d, Leg* leg) noexcept nogil:
     cdef TokenAccount* entry
     for i in range(d.n_transfers):
         transfer = &d.transfers[i]
-        if transfer.position <= leg.position or transfer.position >= end:
-            continue
-        if payer == NO_ACCOUNT and transfer.destination == leg.vault_in:
+        if leg.position < transfer.position < end and transfer.destination == leg.vault_in:
             payer = transfer.source
             if leg.trader == NO_ACCOUNT:
                 leg.trader = transfer.authority
+            break
     for i in range(d.n_transfers):
         transfer = &d.transfers[i]
         if transfer.position <= leg.position or transfer.position >= end:
             continue
         if transfer.source == payer:
             leg.trader_in += transfer.amount
-        if transfer.source == leg.vault_out:
-            arrived = received(tx, d, transfer)
-            entry = token_account(tx, transfer.destination)
-            if (leg.trader != NO_ACCOUNT and entry != NULL and entry.has_owner
-                    and mv_equal32(entry.owner, tx.keys[leg.trader])):
-                leg.trader_out += arrived
-                owned = True
+        if transfer.source != leg.vault_out:
+            continue
+        entry = token_account(tx, transfer.destination)
+        if (leg.trader != NO_ACCOUNT and entry != NULL and entry.has_owner
+                and mv_equal32(entry.owner, tx.keys[leg.trader])):
+            leg.trader_out += received(tx, d, transfer)
+            owned = True
+        elif not owned:
+            arrived = 0
+            for k in range(d.n_transfers):
+                if (leg.position < d.transfers[k].position < end
+                        and d.transfers[k].source == leg.vault_out
+                        and d.transfers[k].destination == transfer.destination):
+                    arrived += received(tx, d, &d.transfers[k])
             if arrived > largest:
                 largest = arrived
     if not owned:
@@ -373,8 +338,8 @@ cdef void find_legs(Transaction* tx, Decoded* d, uint32_t position, const Progra
         row = &venue.instructions[i]
         if not matches(row, ix, leading):
             continue
-        # A row without discriminator matches quote updates too: no attempt unless tokens moved.
-        tried = tried or row.n_discriminator > 0
+        # A row without discriminator and layout matches anything: no attempt unless tokens moved.
+        tried = tried or row.n_discriminator > 0 or row.vault_a != NO_POSITION
         if tx.failed or d.n_legs + LEGS_AN_INSTRUCTION > MAX_LEGS:
             continue
         if venue.legs != NULL and row.vault_a == NO_POSITION:

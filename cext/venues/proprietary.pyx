@@ -16,8 +16,8 @@ add_venue("lifinity_v1", "EewxydAPCCVuNEyrVN68PuSYdQ7wKn27V9Gjeoi8dy3S", [
 add_venue("solfi", "SoLFiHG9TfgtdUXUjWAxi3LtvYuFyDLVhBWxdMZxyCe", [("07", 1, 2, 3, 0)])
 add_venue("solfi_v2", "SV2EYYJyRz2YhfXwXnhNAevDEui5Q6yrfyo13WtupPF", [("07", 1, 4, 5, 0)])
 add_venue("zerofi", "ZERor4xhbUycZ6gb9ntrhqscUcZmAbQDjEAtCf4hbZY", [("06", 0, 2, 4, None)])
-# The data is obfuscated.
-add_venue("humidifi", "9H6tua7jkLhdm3w8BvgpTn5LZNU7g4ZynDmCiNN3q6Rp", [("", 1, 2, 3, 0)])
+# The data is obfuscated. Swaps have 9 accounts or more, quote updates 3.
+add_venue("humidifi", "9H6tua7jkLhdm3w8BvgpTn5LZNU7g4ZynDmCiNN3q6Rp", [("", 1, 2, 3, 0, 9, 255)])
 add_venue("tessera", "TessVdML9pBGgG9yGks7o4HewRaXVAMuoVj4x83GLQH", [
     ("10", 1, 3, 4, 2),
     ("11", 1, 3, 4, 2),
@@ -38,9 +38,6 @@ add_venue("bisonfi", "BiSoNHVpsVZW2F7rx2eQ59yQwKxzU5NvBcmKshCSUypi", [
 add_venue("alphaq", "ALPHAQmeA7bjrVuccPsYPiCvsi428SNwte66Srvs4pHA", [("0c", 1, 5, 6, 0)])
 add_venue("scorch", "SCoRcH8c2dpjvcJD6FiPbCSQyQgu3PcUAWj2Xxx3mqn", [("02", 0, 4, 5, 1)])
 add_venue("aquifer", "AQU1FRd7papthgdrwPTTq5JacJh8YtwEXaBfKU3bTz45", [("01", 9, 15, 13, None)])
-add_venue("exa6", "ExA6GYhHAeRNMWVNLrDir1SKPJZcZA2oaPq6uriSmxfJ", [
-    ("f8c69e91e17587c8", 1, 2, 3, 0),
-])
 add_venue("apesu", "5FyWAoG8V6hxgY6XM9hZStNxSW4D6mkv8HmYrxuPPDhv", [
     ("f8c69e91e17587c8", 0, 3, 4, None),
 ])

@@ -92,7 +92,23 @@ SWAPS = {
         900,
     ),
 }
+SWAPS |= {
+    "the pool pays first": ([program(), transfer(5, 2, 900), transfer(1, 4, 100)], "0", 100, 900),
+    "a fee before the payment": (
+        [program(), transfer(1, 7, 1), transfer(1, 4, 100), transfer(5, 2, 900)],
+        "0",
+        100,
+        900,
+    ),
+    "a fee minted to the pool": (
+        [program(), transfer(1, 4, 100), transfer(5, 2, 900), minted(6, 3)],
+        "0",
+        100,
+        900,
+    ),
+}
 OTHERS = {
+    "two mints for one": [program(), transfer(1, 4, 100), transfer(5, 2, 9), transfer(6, 3, 8)],
     "liquidity added": [program(), transfer(1, 4, 100), transfer(2, 5, 900), minted(3, 50)],
     "liquidity removed": [program(), burnt(3, 50), transfer(4, 1, 100), transfer(5, 2, 900)],
     "deposit for a receipt": [program(), transfer(1, 4, 100), minted(3, 50)],
