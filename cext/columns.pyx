@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
+from mevstream.cext.fields cimport put_varint, varint_size
 from mevstream.cext.wire cimport MV_LIKELY, mv_equal32, mv_hash_key
 
 cdef enum:
@@ -140,24 +141,11 @@ cdef uint32_t name_column(Columns* c, uint32_t name) noexcept nogil:
 
 # -- writing --------------------------------------------------------------------------------------
 
-cdef inline uint32_t varint_size(uint64_t value) noexcept nogil:
-    cdef uint32_t size = 1
-    while value >= 128:
-        value >>= 7
-        size += 1
-    return size
-
-
-cdef inline void put_varint(Writer* w, uint64_t value) noexcept nogil:
+cdef inline void write_varint(Writer* w, uint64_t value) noexcept nogil:
     if w.base == NULL:
         w.at += varint_size(value)
-        return
-    while value >= 128:
-        w.base[w.at] = <uint8_t>(value | 128)
-        w.at += 1
-        value >>= 7
-    w.base[w.at] = <uint8_t>value
-    w.at += 1
+    else:
+        w.at = put_varint(w.base + w.at, value) - w.base
 
 
 cdef void write_varint_field(Writer* w, uint32_t field, uint64_t value, bint always) noexcept nogil:
@@ -165,16 +153,16 @@ cdef void write_varint_field(Writer* w, uint32_t field, uint64_t value, bint alw
     if value == 0 and not always:
         return
     if field:
-        put_varint(w, field << 3)
-    put_varint(w, value)
+        write_varint(w, field << 3)
+    write_varint(w, value)
 
 
 cdef void write_bytes(Writer* w, uint32_t field, const uint8_t* data, uint32_t n) noexcept nogil:
     """A length-delimited field, left out where empty."""
     if n == 0:
         return
-    put_varint(w, field << 3 | 2)
-    put_varint(w, n)
+    write_varint(w, field << 3 | 2)
+    write_varint(w, n)
     if w.base != NULL:
         memcpy(w.base + w.at, data, n)
     w.at += n
@@ -195,8 +183,8 @@ cdef void write_column(Writer* w, uint32_t field, const void* data, uint64_t n) 
             w.base[w.at + 1] = <uint8_t>(gap - 2)
             memset(w.base + w.at + 2, 0, gap - 2)
         w.at += gap
-    put_varint(w, field << 3 | 2)
-    put_varint(w, n)
+    write_varint(w, field << 3 | 2)
+    write_varint(w, n)
     if w.base != NULL:
         memcpy(w.base + w.at, data, n)
     w.at += n
