@@ -7,6 +7,8 @@ from google.protobuf.message import DecodeError
 
 from mevstream.codecs.parsed import encode_parsed
 from mevstream.schemas.raw_pb2 import Commitment, RawBatch
+from mevstream.topologies.chain import DEAD_LETTER, PARSED, RAW, SLOTS, Link
+from mevstream.topologies.parsed.stage import parse
 
 NONE = 0xFFFFFFFF
 VENUES = ("raydium_amm_v4", "orca_whirlpool", "pump_swap", "unknown")
@@ -157,3 +159,15 @@ def parsed(batch: RawBatch, tx_index: "np.ndarray", seeds: Sequence[int]) -> byt
         if field.name not in ("transactions", "tx_index", "first_index")
     }
     return encode_parsed({**envelope, "names": [*VENUES, *ROUTERS]}, columns)
+
+
+def stand_in() -> tuple[Link, ...]:
+    """The chain with decode() in the place of the decoder."""
+    return (
+        Link(
+            "parsed",
+            input=RAW,
+            outputs=(PARSED, SLOTS, DEAD_LETTER),
+            open_stage=lambda: lambda raw: parse(raw, decode),
+        ),
+    )
