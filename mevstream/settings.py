@@ -23,11 +23,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MEVSTREAM_", extra="forbid", frozen=True)
 
-    data: Path = Field(Path("data/mevstream"), description="folder of the embedded warm store")
+    # Not `data`: $MEVSTREAM_DATA is where the tests find real blocks.
+    store: Path = Field(Path("data/mevstream"), description="folder of the embedded warm store")
     chain: str = Field("solana", min_length=1, description="name in the column `chain`")
     batch_size: int = Field(256, ge=1, le=256, description="transactions a raw batch")
     flush_transactions: int = Field(
-        100_000, ge=1, description="transactions (votes too) that are written to the store at once"
+        1 << 16, ge=1, description="transactions (votes too) that are written to the store at once"
     )
     flush_bytes: int = Field(48 << 20, ge=1 << 20, description="the same, in bytes of records")
 

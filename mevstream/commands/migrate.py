@@ -20,7 +20,7 @@ def migrate(
     from mevstream.topologies.sinks import migrations
     from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 
-    engine = ChdbEngine(load_settings(data=data).data)
+    engine = ChdbEngine(load_settings(store=data).store)
     try:
         known = migrations.load()
         before = migrations.applied(engine)

@@ -40,4 +40,4 @@ def query(
         text = file.read_text() if file else sys.stdin.read() if sql == "-" else sql
     except (OSError, UnicodeDecodeError) as error:
         raise MevstreamError(f"{file or 'standard input'}: {error}") from None
-    run_query(text or "", load_settings(data=data).data, format, write=write)
+    run_query(text or "", load_settings(store=data).store, format, write=write)

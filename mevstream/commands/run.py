@@ -45,9 +45,9 @@ def run(
     from mevstream.topologies.sinks.chdb_engine import ChdbEngine
     from mevstream.topologies.sinks.clickhouse import ClickHouseSink, Limits
 
-    settings = load_settings(data=data, batch_size=batch_size)
+    settings = load_settings(store=data, batch_size=batch_size)
     batches = open_sources(sources, slot=slot, chain=settings.chain, batch_size=settings.batch_size)
-    engine = ChdbEngine(settings.data)
+    engine = ChdbEngine(settings.store)
     sink = ClickHouseSink(
         engine,
         votes=votes,
@@ -63,7 +63,7 @@ def run(
             except InputError as error:
                 broken = error
         if not quiet:
-            print_report(engine, runtime.totals, sink.stored, progress.seconds, settings.data)
+            print_report(engine, runtime.totals, sink.stored, progress.seconds, settings.store)
     if broken is not None:
         raise broken
     if source.signal:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store.synthetic import stand_in
 
 from mevstream.topologies.embedded import EmbeddedRuntime, Totals
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 from mevstream.topologies.sinks.clickhouse import ClickHouseSink, Limits, Stored
+from store.synthetic import stand_in
 
 TABLES = ("slots", "transactions", "swaps", "dead_letters")
 # What differs between two runs over the same input.

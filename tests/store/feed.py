@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-from store.synthetic import raw_slot, stand_in
 
 from mevstream.topologies.embedded import EmbeddedRuntime
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 from mevstream.topologies.sinks.clickhouse import ClickHouseSink, Limits
+from store.synthetic import raw_slot, stand_in
 
 
 class Counting(ChdbEngine):

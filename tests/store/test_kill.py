@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from store.conftest import contents
 
 TESTS = Path(__file__).resolve().parents[1]

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from store.conftest import Store
-from store.synthetic import blockhash, decode, raw_chain, raw_slot, stand_in
 
 from mevstream.errors import InputError
 from mevstream.schemas.parsed_pb2 import ParsedBatch
@@ -18,6 +16,8 @@ from mevstream.topologies.chain import Record
 from mevstream.topologies.embedded import EmbeddedRuntime
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine, EngineError
 from mevstream.topologies.sinks.clickhouse import ClickHouseSink, Limits
+from store.conftest import Store
+from store.synthetic import blockhash, decode, raw_chain, raw_slot, stand_in
 
 NONE = 0xFFFFFFFF
 
@@ -144,8 +144,8 @@ def test_counts_of_slots_are_those_of_the_rows(store: Store) -> None:
     store.run(raw_chain(1000, 5), votes=True)
     assert (
         store.value(
-            "SELECT sum(transactions = votes + failed + succeeded AND transactions = decoded + unknown)"
-            " FROM slots"
+            "SELECT sum(transactions = votes + failed + succeeded"
+            " AND transactions = decoded + unknown) FROM slots"
         )
         == 5
     )
