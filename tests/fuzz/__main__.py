@@ -1,4 +1,5 @@
-"""python tests/fuzz [--build FOLDER] [--seed N] [--seconds N] [--executions N] [--replay FILE]
+"""python tests/fuzz [--build FOLDER] [--seed N] [--seconds N] [--executions N] [--target NAME]…
+[--replay FILE]
 
 Fuzzes the compiled code, by default the ordinary build; `--build` names one that was made with
 MEVSTREAM_SANITIZE=1, and then AddressSanitizer is preloaded. Findings go to fuzz/. Any finding,
@@ -138,6 +139,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="same seed, same inputs; random if not given")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--executions", type=int, default=0, help="stop after so many; 0: no bound")
+    parser.add_argument("--target", action="append", help="only this one; may be repeated")
     parser.add_argument("--replay", type=Path, help="try one saved input again")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -145,13 +147,14 @@ def main() -> int:
         if options.replay:
             run.worker("--replay", options.replay)
             return 1 if run.findings else 0
+        targets = [part for name in options.target or () for part in ("--target", name)]
         seed = SystemRandom().randrange(2**32) if options.seed is None else options.seed
         sanitized = "under AddressSanitizer and UBSan" if options.build else "WITHOUT sanitizers"
         print(f"fuzzing {sanitized}, seed {seed}", flush=True)
         started = time.monotonic()
         for attempt in range(MOST_CRASHES):
             left = options.seconds - (time.monotonic() - started)
-            wanted = ["--seed", seed + attempt, "--seconds", left]
+            wanted = ["--seed", seed + attempt, "--seconds", left, *targets]
             if left <= 0 or run.worker(*wanted, "--executions", options.executions):
                 break
         seconds = time.monotonic() - started

@@ -62,16 +62,20 @@ def attempt(target: Target, data: bytes) -> tuple[int, Finding | None]:
         return 1, Finding(text.splitlines()[-1], data, text)
 
 
-def fuzz(seed: int, seconds: float, executions: int, journal: Journal, folder: Path) -> None:
+def fuzz(
+    seed: int, seconds: float, executions: int, names: list[str], journal: Journal, folder: Path
+) -> None:
     """Runs until the time or the executions are used up; prints the outcome as JSON lines."""
-    targets = [cls(Random(f"{seed} {cls.__name__}")) for cls in TARGETS]
+    chosen = [cls for cls in TARGETS if not names or cls.name in names]
+    targets = [cls(Random(f"{seed} {cls.__name__}")) for cls in chosen]
+    others = [target for target in targets if target.name != DecoderTarget.name]
     turns = Random(seed)
     done = {target.name: 0 for target in targets}
     kinds: dict[str, int] = {}
     start = time.monotonic()
     while time.monotonic() - start < seconds and not 0 < executions <= sum(done.values()):
-        is_decoder = turns.randrange(100) < DECODER_SHARE
-        target = targets[0] if is_decoder else turns.choice(targets[1:])
+        is_decoder = turns.randrange(100) < DECODER_SHARE and len(others) < len(targets)
+        target = targets[0] if is_decoder or not others else turns.choice(others)
         for _ in range(target.inputs_a_turn):
             data = target.generate()
             journal.write(sum(done.values()), target.name, data)
@@ -112,6 +116,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--executions", type=int, default=0)
+    parser.add_argument("--target", action="append", choices=[cls.name for cls in TARGETS])
     parser.add_argument("--replay", type=Path)
     arguments = parser.parse_args()
     # The sanitized build is what counts, not the one that is installed.
@@ -120,7 +125,11 @@ def main() -> None:
     if arguments.replay:
         replay(arguments.replay, journal)
     else:
-        fuzz(arguments.seed, arguments.seconds, arguments.executions, journal, arguments.findings)
+        names = arguments.target or []
+        fuzz(
+            *(arguments.seed, arguments.seconds, arguments.executions, names),
+            *(journal, arguments.findings),
+        )
 
 
 if __name__ == "__main__":
