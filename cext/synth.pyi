@@ -1,36 +1,29 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-LEG_RECORD: np.dtype[np.void]
+from mevstream.cext.synth_ledger import Ledger
+from mevstream.cext.synth_pools import Pools
+from mevstream.cext.synth_templates import Templates
+from mevstream.cext.synth_writer import Writer
 
-class Synth:
-    """Pools, balances and the generator of one simulated chain; see synth.pyx."""
+class Synth(Writer):
+    """One simulated chain; see synth.pyx."""
 
     def __init__(
         self,
-        accounts: tuple[
-            NDArray[np.uint8],
-            NDArray[np.uint64],
-            NDArray[np.uint64],
-            NDArray[np.uint8],
-            NDArray[np.uint8],
-        ],
-        token_texts: Sequence[tuple[bytes, bytes]],
+        ledger: Ledger,
+        pools: Pools,
+        templates: Templates,
         users: NDArray[np.int32],
         validators: NDArray[np.int32],
-        user_lists: Sequence[Sequence[int]],
-        build: Callable[[int], Any],
         seed: int,
-    ) -> None: ...
-    def set_pools(self, pools: Sequence[Any]) -> None: ...
-    def set_choices(
-        self,
+        *,
+        user_lists: Sequence[Sequence[int]],
         choices: Sequence[Sequence[int]],
         menus: Sequence[Sequence[int]],
-        n_templates: int,
         vote_templates: Sequence[int],
     ) -> None: ...
     def set_statistics(
@@ -43,12 +36,6 @@ class Synth:
         prices: Sequence[int],
         whales: int,
     ) -> None: ...
-    def random_bytes(self, n: int) -> bytes: ...
-    def random_below(self, n: int) -> int: ...
-    def set_key(self, account: int, key: bytes) -> None: ...
-    def credit(self, account: int, lamports: int) -> int: ...
-    def balance(self, account: int) -> tuple[int, int, int]: ...
-    def supply(self) -> int: ...
     def block(
         self,
         header: bytes,

@@ -3,6 +3,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
+from mevstream.cext.synth_encode cimport put_varint, varint_size
+
 
 cdef inline const uint8_t* skip_varint(const uint8_t* at, uint64_t* value) noexcept nogil:
     cdef int shift = 0
@@ -13,23 +15,6 @@ cdef inline const uint8_t* skip_varint(const uint8_t* at, uint64_t* value) noexc
         at += 1
     value[0] |= <uint64_t>at[0] << shift
     return at + 1
-
-
-cdef inline uint8_t* put_varint(uint8_t* to, uint64_t value) noexcept nogil:
-    while value >= 0x80:
-        to[0] = <uint8_t>(value | 0x80)
-        value >>= 7
-        to += 1
-    to[0] = <uint8_t>value
-    return to + 1
-
-
-cdef inline int varint_size(uint64_t value) noexcept nogil:
-    cdef int n = 1
-    while value >= 0x80:
-        value >>= 7
-        n += 1
-    return n
 
 
 def block_entries(const uint8_t[::1] data, int64_t start, const int64_t[::1] ends,

@@ -14,6 +14,9 @@ from solders.hash import Hash
 from solders.signature import Signature
 
 from mevstream.cext.synth import Synth
+from mevstream.cext.synth_ledger import Ledger
+from mevstream.cext.synth_pools import Pools
+from mevstream.cext.synth_templates import Templates
 from mevstream.topologies.raw.simulator.catalogue import Catalogue
 from mevstream.topologies.raw.simulator.config import SimulatorConfig
 from mevstream.topologies.raw.simulator.template import Blob, LegTruth
@@ -111,21 +114,18 @@ class Simulator:
         self.config = config = config or SimulatorConfig()
         self.world = world = World(config)
         self._catalogue = Catalogue(world)
+        self._ledger = Ledger(world.arrays(), world.texts)
         self._engine = engine = Synth(
-            world.arrays(),
-            world.texts,
+            self._ledger,
+            Pools(world.pools, self._ledger),
+            Templates(self._catalogue.build, self._catalogue.n_templates),
             world.users,
             world.validators,
-            world.user_lists,
-            self._catalogue.build,
             config.seed,
-        )
-        engine.set_pools(world.pools)
-        engine.set_choices(
-            self._catalogue.choices,
-            self._catalogue.menus,
-            self._catalogue.n_templates,
-            self._catalogue.vote_templates,
+            user_lists=world.user_lists,
+            choices=self._catalogue.choices,
+            menus=self._catalogue.menus,
+            vote_templates=self._catalogue.vote_templates,
         )
         self._set_statistics()
         self._slot = config.first_slot
@@ -199,7 +199,7 @@ class Simulator:
         for account in (world.blockhash, world.bank_hash, world.block_id):
             # Transactions name the parent's blockhash.
             fresh = account != world.blockhash
-            engine.set_key(account, engine.random_bytes(32) if fresh else self._blockhash)
+            self._ledger.set_key(account, engine.random_bytes(32) if fresh else self._blockhash)
         blockhash = engine.random_bytes(32)
         names = str(Hash.from_bytes(self._blockhash)), str(Hash.from_bytes(blockhash))
         header = Blob().field(1, names[0].encode()).field(2, names[1].encode()).number(3, parent)
@@ -240,7 +240,7 @@ class Simulator:
         reward = counts["fee_lamports"] - base + base // 2
         turn = (self._slot // LEADER_SLOTS) % len(self.world.validators)
         leader = int(self.world.validators[turn, 0])
-        balance = self._engine.credit(leader, reward)
+        balance = self._ledger.credit(leader, reward)
         entry = (
             Blob()
             .field(1, self.world.name(leader).encode())
@@ -253,8 +253,8 @@ class Simulator:
 
     def supply(self) -> int:
         """Lamports of all accounts."""
-        return self._engine.supply()
+        return self._ledger.supply()
 
     def balance(self, account: int) -> tuple[int, int, int]:
         """(lamports, token amount, withheld transfer fees) of an account of the world."""
-        return self._engine.balance(account)
+        return self._ledger.balance(account)

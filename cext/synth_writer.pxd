@@ -1,0 +1,42 @@
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from mevstream.cext.synth_ledger cimport Ledger
+from mevstream.cext.synth_pools cimport Pools
+from mevstream.cext.synth_random cimport Xoshiro
+from mevstream.cext.synth_templates cimport Templates
+from mevstream.cext.synth_types cimport Counts, LegRecord, Patch, Template
+
+cdef class Writer:
+    cdef Ledger ledger
+    cdef Pools pools
+    cdef Templates templates
+    cdef int32_t[:, ::1] users
+    cdef int32_t[:, ::1] validators
+    cdef Xoshiro rng
+    cdef uint64_t tips[1024]
+    cdef uint64_t prices[1024]
+    cdef uint8_t* out
+    cdef size_t n_out
+    cdef size_t capacity
+    cdef LegRecord* records
+    cdef size_t n_records
+    cdef size_t records_capacity
+    cdef int64_t* ends         # per transaction: end in `out`, negated for a vote
+    cdef size_t ends_capacity
+    cdef Counts counts
+    cdef uint64_t r[144]       # registers of the transaction that is being made
+    cdef int32_t account[128]  # account numbers of its slots
+    cdef uint8_t scratch[32768]
+    cdef uint8_t events[8192]
+
+    cdef int begin(self, bytes header) except -1
+    cdef tuple finish(self)
+    cdef void resolve(self, const Template* t, int user, int other) noexcept nogil
+    cdef bint quote_legs(self, const Template* t, uint64_t size, uint64_t forced) noexcept nogil
+    cdef void patch(self, uint8_t* at, const Patch* patches, int n,
+                    uint32_t jitter) noexcept nogil
+    cdef int reserve_room(self) except -1
+    cdef int emit(self, int number, int user, int other, uint64_t size, uint64_t forced,
+                  uint64_t tip_of_profit) except -1
+    cdef int write(self, const Template* t, int number, uint64_t size, uint64_t forced,
+                   uint64_t tip_of_profit) except -1 nogil
