@@ -194,10 +194,11 @@ cdef class Synth(Writer):
         """Makes one block's transactions: (data, ends, votes, leg records, counts).
 
         data: `header` and the transactions as field 4 of ConfirmedBlock; ends: int64 (n,), where
-        each ends in data; votes: uint8 (n,), 1 for a vote; records: structured array LEG_RECORD; counts: dict."""
-        cdef uint32_t left = n, votes_left = n_votes, done, turn
+        each ends in data; votes: uint8 (n,), 1 for a vote; records: structured array LEG_RECORD;
+        counts: dict."""
+        cdef uint32_t left = n, votes_left = n_votes, done, turn, stuck = 0
         cdef uint32_t n_validators = <uint32_t>self.validators.shape[0]
-        cdef uint32_t validator = draw_below(&self.rng, n_validators), stride = 1
+        cdef uint32_t validator = draw_below(&self.rng, n_validators)
         cdef uint32_t threshold
         cdef int kind, n_users = <int>self.users.shape[0]
         self.begin(header)
@@ -207,8 +208,8 @@ cdef class Synth(Writer):
             left = n - self.counts.transactions
             if draw_below(&self.rng, left) < votes_left:
                 validator = (validator + 1) % n_validators
-                self.emit(self.vote_templates[draw_below(&self.rng, <uint32_t>len(self.vote_templates))],
-                          validator, validator, 0, 0, 0)
+                kind = draw_below(&self.rng, <uint32_t>self.vote_templates.shape[0])
+                self.emit(self.vote_templates[kind], validator, validator, 0, 0, 0)
                 self.counts.votes += 1
                 votes_left -= 1
                 continue
@@ -233,7 +234,11 @@ cdef class Synth(Writer):
                 if done:
                     break
             if not done:
-                self.transfer(draw_below(&self.rng, n_users), self.sizes[draw_below(&self.rng, QUANTILES)])
+                done = self.transfer(draw_below(&self.rng, n_users),
+                                     self.sizes[draw_below(&self.rng, QUANTILES)])
+            stuck = 0 if done else stuck + 1
+            if stuck > 10_000:
+                raise RuntimeError("nobody can pay for a transaction any more")
         return (*self.finish(), {
             "transactions": self.counts.transactions, "votes": self.counts.votes,
             "failed": self.counts.failed,

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from mevstream.errors import InputError
 from mevstream.topologies.raw.simulator import transactions
 from mevstream.topologies.raw.simulator.programs import Venue
 from mevstream.topologies.raw.simulator.template import LegTruth, Template, Version
@@ -149,7 +150,10 @@ class Catalogue:
             for two in numbers[i + 1 :]
         ]
         if not pairs:
-            return self._transfers()
+            raise InputError(
+                "simulator: no two pools trade one mint for SOL, so there is no arbitrage; "
+                "more pools_per_venue or fewer mints are needed"
+            )
         self.random.shuffle(pairs)
         return [self._arbitrage(*pair) for pair in pairs[: self.config.arbitrage_routes]]
 

@@ -21,9 +21,9 @@ from mevstream.cext.synth_stream import block_entries
 from mevstream.errors import InputError
 from mevstream.schemas.confirmed_block_pb2 import BlockHeight, UnixTimestamp
 from mevstream.schemas.geyser_pb2 import SubscribeUpdate, SubscribeUpdateBlock
+from mevstream.topologies.raw.simulator.blob import varint
 from mevstream.topologies.raw.simulator.get_block import get_block
 from mevstream.topologies.raw.simulator.simulator import Block
-from mevstream.topologies.raw.simulator.template import varint
 
 Format = Literal["pb", "pb.zst", "pb.gz", "json", "base64.json"]
 _UPDATE_BLOCK = varint(5 << 3 | 2)

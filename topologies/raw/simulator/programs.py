@@ -146,8 +146,8 @@ class Disc:
     EVENT_TRADE = bytes.fromhex("bddb7fd34ee661ee")
 
 
-# Jupiter's `Swap` enum in a legacy route step, as seen in mainnet blocks; direction-dependent
-# payloads follow the number.
+# Jupiter's `Swap` enum in a legacy route step, as seen in mainnet blocks (CPMM's was not: a
+# stand-in); direction-dependent payloads follow the number.
 JUPITER_SWAP = {
     Venue.RAYDIUM_V4: 0x07,
     Venue.RAYDIUM_CPMM: 0x34,

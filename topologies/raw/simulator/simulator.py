@@ -17,9 +17,10 @@ from mevstream.cext.synth import Synth
 from mevstream.cext.synth_ledger import Ledger
 from mevstream.cext.synth_pools import Pools
 from mevstream.cext.synth_templates import Templates
+from mevstream.topologies.raw.simulator.blob import Blob
 from mevstream.topologies.raw.simulator.catalogue import Catalogue
 from mevstream.topologies.raw.simulator.config import SimulatorConfig
-from mevstream.topologies.raw.simulator.template import Blob, LegTruth
+from mevstream.topologies.raw.simulator.template import LegTruth
 from mevstream.topologies.raw.simulator.wire import sign_block
 from mevstream.topologies.raw.simulator.world import N_WHALES, World
 

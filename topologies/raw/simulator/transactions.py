@@ -6,15 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from mevstream.topologies.raw.simulator import programs, venues
+from mevstream.topologies.raw.simulator.blob import U64, Key, Piece
+from mevstream.topologies.raw.simulator.builder import TemplateBuilder
 from mevstream.topologies.raw.simulator.programs import Disc, Venue
 from mevstream.topologies.raw.simulator.registers import LegField, Register, leg_register
 from mevstream.topologies.raw.simulator.template import (
-    U64,
-    Key,
     Meta,
-    Piece,
     Template,
-    TemplateBuilder,
     TooLarge,
     Version,
     WidthChanged,
@@ -23,7 +21,14 @@ from mevstream.topologies.raw.simulator.template import (
     w,
     ws,
 )
-from mevstream.topologies.raw.simulator.venues import Leg, system_transfer, token_transfer, u64
+from mevstream.topologies.raw.simulator.venues import whirlpool
+from mevstream.topologies.raw.simulator.venues.base import (
+    Leg,
+    anchor_error,
+    system_transfer,
+    token_transfer,
+    u64,
+)
 from mevstream.topologies.raw.simulator.world import (
     COLUMN_TEMP,
     COLUMN_WALLET,
@@ -262,7 +267,7 @@ def two_hop_swap(
 
     def body(tx: TemplateBuilder) -> None:
         one, two = make_legs(world, hops, style)
-        _around(tx, style, hops, lambda: venues.two_hop(tx, one, two, v2=v2, failing=failing))
+        _around(tx, style, hops, lambda: whirlpool.two_hop(tx, one, two, v2=v2, failing=failing))
 
     return build(world, style, body)
 
@@ -379,7 +384,7 @@ def route(
             _run_legs(tx, legs, events=True)
             if failing:
                 code, name = programs.JUPITER_SLIPPAGE
-                tx.fail(code, venues.anchor_error(code, name))
+                tx.fail(code, anchor_error(code, name))
             if shared:
                 token_transfer(
                     tx, mint_out, world.program_account(mint_out), target,
