@@ -216,6 +216,9 @@ cdef bint read_meta(
             elif tag == BYTES_9:
                 if not check_message(p, p + length, SHAPE_REWARD, 2):
                     return False
+            elif tag == BYTES_6:   # with an overlong tag, which the sweep above leaves alone
+                if not mv_utf8(p, length):
+                    return False
             elif tag == BYTES_14:
                 if not check_message(p, p + length, SHAPE_RETURN_DATA, 2):
                     return False
