@@ -1,5 +1,8 @@
 """What `mevstream run` tells: a line of progress while it runs, tables when it ends."""
 
+import os
+import shutil
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -110,12 +113,17 @@ def print_report(
     console.print(f"The tables are in {folder}. To look at them:", highlight=False)
     data = "" if folder == Path("data/mevstream") else f" --data {folder}"
     console.print(
-        f'  mevstream query{data} "SELECT venue, symbol_in, symbol_out, amount_in, amount_out, '
+        f'  {_program()} query{data} "SELECT venue, symbol_in, symbol_out, amount_in, amount_out, '
         'signature FROM v_swaps LIMIT 5"',
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
+
+
+def _program() -> str:
+    """How to call mevstream from here: by its name, or by path where the name is not found."""
+    return "mevstream" if shutil.which("mevstream") else os.path.relpath(sys.argv[0])
 
 
 def _came_in(totals: Totals, stored: Stored, seconds: float) -> Table:
