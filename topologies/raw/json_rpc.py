@@ -182,11 +182,11 @@ class JsonReader:
         return self.slot
 
     def _transaction(self, place: str, entry: dict[str, Any], slot: int | None) -> None:
+        payload, error = self._encode(place, entry)
         slot = self._fallback_slot(place) if slot is None else slot
         header = self.assembler.header(slot, Commitment.COMMITMENT_CONFIRMED)
         header.block_time = self._integer(place, entry, "blockTime", _INT64)
         index = self._integer(place, entry, "transactionIndex", _UINT32)
-        payload, error = self._encode(place, entry)
         where = place.removesuffix(": ") or "transaction"
         if error:
             self._first_error = self._first_error or f"{place}{error}"
@@ -212,6 +212,16 @@ class JsonReader:
                 place,
                 f"a block without its transactions (transactionDetails {asked!r}); ask for 'full'",
             )
+        # Before the slot is asked for: an encoding that cannot serve is the first thing to tell.
+        payloads: list[bytes] = []
+        errors: list[str] = []
+        for i, entry in enumerate(cast("list[Any]", entries)):
+            payload, error = self._encode(f"{place}transaction {i}: ", entry)
+            payloads.append(payload)
+            if error:
+                errors.append(f"{place}transaction {i}: {error}")
+        if errors and len(errors) == len(payloads):
+            raise InputError(f"{self.name}: {errors[0]}")
         if slot is None:
             slot = self._fallback_slot(place)
             if self._slot_taken:
@@ -225,15 +235,6 @@ class JsonReader:
             parent_blockhash=self._hash(place, block, "previousBlockhash"),
             block_height=self._integer(place, block, "blockHeight", _UINT64),
         )
-        payloads: list[bytes] = []
-        errors: list[str] = []
-        for i, entry in enumerate(cast("list[Any]", entries)):
-            payload, error = self._encode(f"{place}transaction {i}: ", entry)
-            payloads.append(payload)
-            if error:
-                errors.append(f"{place}transaction {i}: {error}")
-        if errors and len(errors) == len(payloads):
-            raise InputError(f"{self.name}: {errors[0]}")
         for error in errors:
             self._count_malformed(error)
         self.counts["transactions"] += len(payloads)
