@@ -44,7 +44,7 @@ bench: build  ## benchmarks against the rivals, one core
 	$(BIN)/python -m benchmarks
 
 fuzz: build $(SANITIZED)  ## fuzz under sanitizers: make fuzz SECONDS=1800
-	$(FUZZ) --seconds $(SECONDS)
+	$(FUZZ) --leaks --seconds $(SECONDS)
 
 build: $(EXTENSIONS)  ## the environment and the compiled extensions
 

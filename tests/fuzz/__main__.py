@@ -9,6 +9,7 @@ crash or hang makes the exit code 1.
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -30,6 +31,9 @@ STUCK_SECONDS = 60
 # A crash ends the worker, not the run; after so many there is enough to do.
 MOST_CRASHES = 10
 PROGRESS_SECONDS = 30
+# What a leak in one of thousands of executions would come to soon; the interpreter leaves a few KB.
+MOST_LEAKED = 100_000
+LEAKED = re.compile(r"SUMMARY: AddressSanitizer: (\d+) byte\(s\) leaked")
 
 
 def sanitizer_runtime() -> str:
@@ -49,7 +53,7 @@ def package(build: Path | None) -> Path:
     return build.resolve() if build else REPOSITORY
 
 
-def environment(build: Path | None) -> dict[str, str]:
+def environment(build: Path | None, leaks: bool) -> dict[str, str]:
     """The worker's environment: which package it imports, and what watches over it."""
     settings = dict(os.environ)
     settings["PYTHONPATH"] = os.pathsep.join((str(package(build)), str(REPOSITORY / "tests")))
@@ -57,8 +61,13 @@ def environment(build: Path | None) -> dict[str, str]:
         settings["LD_PRELOAD"] = sanitizer_runtime()
         # A gigabyte for inputs of some kilobytes is refused, and the MemoryError is a finding.
         settings["ASAN_OPTIONS"] = (
-            "detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=1024"
+            f"detect_leaks={int(leaks)}:allocator_may_return_null=1:max_allocation_size_mb=1024"
         )
+        # The interpreter never frees some of its own; what was leaked is judged here, by its size.
+        settings["LSAN_OPTIONS"] = "exitcode=0"
+        if leaks:
+            # Pointers that lie in the interpreter's own arenas would not be seen.
+            settings["PYTHONMALLOC"] = "malloc"
         settings["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1"
     return settings
 
@@ -66,9 +75,9 @@ def environment(build: Path | None) -> dict[str, str]:
 class Run:
     """One call of this program: workers one after the other until the time is used up."""
 
-    def __init__(self, build: Path | None, scratch: Path) -> None:
+    def __init__(self, build: Path | None, scratch: Path, *, leaks: bool) -> None:
         self.build = build
-        self.environment = environment(build)
+        self.environment = environment(build, leaks)
         self.journal = scratch / "journal"
         self.output = scratch / "stdout"
         self.errors = scratch / "stderr"
@@ -88,10 +97,17 @@ class Run:
             stuck = self._watch(process)
         for line in self.output.read_text().splitlines():
             self._read(json.loads(line))
+        report = self.errors.read_text()
         if process.returncode == 0:
+            leaked = LEAKED.search(report)
+            if leaked and int(leaked[1]) > MOST_LEAKED:
+                self.findings += 1
+                FINDINGS.mkdir(exist_ok=True)
+                (FINDINGS / "leaks.txt").write_text(report)
+                print("FINDING", leaked[0], f"(stacks in {FINDINGS / 'leaks.txt'})")
             return True
         entry = journal.read(self.journal)
-        what = f"no answer within {STUCK_SECONDS} s" if stuck else self.errors.read_text()
+        what = f"no answer within {STUCK_SECONDS} s" if stuck else report
         self.executions[entry.target] += 1
         self._tell(what, journal.save(FINDINGS, entry.target or "start", what, entry.data))
         return False
@@ -136,6 +152,7 @@ class Run:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/fuzz", description="Fuzz the compiled code.")
     parser.add_argument("--build", type=Path, help="folder of the sanitized build")
+    parser.add_argument("--leaks", action="store_true", help="look for leaks, too (needs ptrace)")
     parser.add_argument("--seed", type=int, help="same seed, same inputs; random if not given")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--executions", type=int, default=0, help="stop after so many; 0: no bound")
@@ -143,7 +160,7 @@ def main() -> int:
     parser.add_argument("--replay", type=Path, help="try one saved input again")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        run = Run(options.build, Path(scratch))
+        run = Run(options.build, Path(scratch), leaks=options.leaks)
         if options.replay:
             run.worker("--replay", options.replay)
             return 1 if run.findings else 0

@@ -12,6 +12,7 @@ from fuzz.seeds import made_transactions, real_transactions, shared_data
 from mevstream.cext.decoder import BatchDecoder
 from mevstream.codecs.columns import NONE
 from mevstream.codecs.parsed import KEY_COLUMNS, NAME_COLUMNS, ParsedView
+from mevstream.codecs.raw import encode_raw
 from mevstream.errors import InputError
 from mevstream.schemas.parsed_pb2 import ParsedBatch
 from mevstream.schemas.raw_pb2 import RawBatch
@@ -45,10 +46,8 @@ class DecoderTarget:
 
     def generate(self) -> bytes:
         random = self.random
-        batch = RawBatch(slot=42, first_index=FIRST_INDEX)
-        count = random.choice((1, 2, 16, 32, 64))
-        batch.transactions.extend(self.mutator.mutant() for _ in range(count))
-        data = batch.SerializeToString()
+        count = random.choice((1, 1, 2, 16, 32, 64))
+        data = _batch([self.mutator.mutant() for _ in range(count)])
         return flip_bytes(data, random) if random.random() < 0.01 else data
 
     def check(self, data: bytes) -> int:
@@ -154,9 +153,13 @@ class DecoderTarget:
                 self.mutator.keep(data)
 
 
+def _batch(transactions: list[bytes]) -> bytes:
+    """A RawBatch that ends with its last transaction."""
+    return encode_raw({"slot": 42, "first_index": FIRST_INDEX}, transactions)
+
+
 def _alone(transaction: bytes) -> bytes:
-    batch = RawBatch(slot=42, first_index=FIRST_INDEX, transactions=[transaction])
-    return batch.SerializeToString()
+    return _batch([transaction])
 
 
 def _resolve(column: np.ndarray, table: np.ndarray | list[str]) -> list[object]:

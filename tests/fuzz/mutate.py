@@ -105,13 +105,14 @@ def varint(value: int, length: int = 0) -> bytes:
 # -- wire format: fields moved, doubled, retyped, with the enclosing lengths kept right ------------
 
 
-def _fields(data: bytes) -> list[tuple[int, int, int, int]] | None:
-    """(number, wire type, start of the tag, start of the value) of each field; None if broken."""
-    fields: list[tuple[int, int, int, int]] = []
+def _fields(data: bytes) -> list[tuple[int, int, int, int, int]]:
+    """(number, wire type, where the tag starts, where the value starts, where it ends) of each
+    field; none where the bytes are no message."""
+    fields: list[tuple[int, int, int, int, int]] = []
     at = 0
-    end = len(data)
+    size = len(data)
     try:
-        while at < end:
+        while at < size:
             start = at
             tag, at = _read_varint(data, at)
             value = at
@@ -126,12 +127,12 @@ def _fields(data: bytes) -> list[tuple[int, int, int, int]] | None:
                 case 5:
                     at += 4
                 case _:
-                    return None
-            if at > end:
-                return None
-            fields.append((tag >> 3, tag & 7, start, value))
+                    return []
+            if at > size:
+                return []
+            fields.append((tag >> 3, tag & 7, start, value, at))
     except IndexError:
-        return None
+        return []
     return fields
 
 
@@ -146,14 +147,20 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def mutate_wire(data: bytes, descriptor: Any, random: Random, deeper: float = 0.8) -> bytes:
-    """Changes one field, at each level with the chance `deeper` of one inside it instead."""
+def mutate_wire(
+    data: bytes, descriptor: Any, random: Random, deeper: float = 0.8, last: bool | None = None
+) -> bytes:
+    """Changes one field, at each level with the chance `deeper` of one inside it instead.
+
+    Now and then (`last`, chosen at random if None) what was changed becomes the last field of every
+    message around it: reading past it is then reading past the end.
+    """
     fields = _fields(data)
     if not fields:
         return flip_bytes(data, random)
-    index = random.randrange(len(fields))
-    number, wire_type, start, value = fields[index]
-    end = fields[index + 1][2] if index + 1 < len(fields) else len(data)
+    if last is None:
+        last = random.random() < 0.2
+    number, wire_type, start, value, end = random.choice(fields)
     field = descriptor.fields_by_number.get(number)
     if (
         field is not None
@@ -161,14 +168,16 @@ def mutate_wire(data: bytes, descriptor: Any, random: Random, deeper: float = 0.
         and wire_type == 2
         and random.random() < deeper
     ):
-        inside = mutate_wire(data[value:end], field.message_type, random, deeper)
+        inside = mutate_wire(data[value:end], field.message_type, random, deeper, last)
         changed = varint(number << 3 | 2) + varint(len(inside)) + inside
+    elif last and random.random() < 0.5:
+        changed = data[start:end]
     else:
         changed = _change_field(number, wire_type, data[value:end], random)
-    kept = data[start:end]
-    match random.randrange(8):
+    place = 1 if last else random.randrange(8)
+    match place:
         case 0:
-            return data[:start] + kept + changed + data[end:]
+            return data[:end] + changed + data[end:]
         case 1:
             return data[:start] + data[end:] + changed
         case 2:

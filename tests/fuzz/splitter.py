@@ -7,7 +7,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from fuzz.mutate import Mutator, flip_bytes, mutate_wire
-from fuzz.oracle import Finding
+from fuzz.oracle import Finding, exact
 from fuzz.seeds import made_transactions, real_transactions, shared_data
 from mevstream.cext import base58, split
 from mevstream.schemas.confirmed_block_pb2 import ConfirmedBlock, ConfirmedTransaction
@@ -118,7 +118,7 @@ class TransactionInfoTarget:
     def check(self, data: bytes) -> int:
         info = _read(SubscribeUpdateTransactionInfo, data)
         try:
-            index, confirmed = split.confirmed_transaction(data)
+            index, confirmed = split.confirmed_transaction(exact(data))
         except ValueError:
             if info is not None:
                 raise Finding("refuses what protobuf reads", data) from None
