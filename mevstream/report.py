@@ -123,7 +123,12 @@ def print_report(
 
 def _program() -> str:
     """How to call mevstream from here: by its name, or by path where the name is not found."""
-    return "mevstream" if shutil.which("mevstream") else os.path.relpath(sys.argv[0])
+    if shutil.which("mevstream"):
+        return "mevstream"
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        return f"{os.path.relpath(sys.executable)} -m mevstream"
+    return os.path.relpath(program)
 
 
 def _came_in(totals: Totals, stored: Stored, seconds: float) -> Table:

@@ -38,7 +38,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory, chain: Path) -> Path:
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     text = done.stdout.decode()
-    for word in ("slots", "votes", "swaps", "largest swaps", f"mevstream query --data {folder}"):
+    for word in ("slots", "votes", "swaps", "largest swaps", f" query --data {folder}"):
         assert word in text
     return folder
 
