@@ -20,7 +20,7 @@ from mevstream.cext.registry cimport find_program, key_of
 from mevstream.cext.swaps cimport decode_instructions, decoded_free, decoded_init
 from mevstream.cext.transaction cimport transaction_free, transaction_init, transaction_parse
 from mevstream.cext.wire cimport (
-    mv_length, mv_skip, mv_tag, mv_u32, mv_u64, mv_utf8, mv_varint,
+    mv_length, mv_mul_div, mv_skip, mv_tag, mv_u32, mv_u64, mv_utf8, mv_varint,
 )
 
 from mevstream.cext import venues  # noqa: F401  # fills the registry
@@ -202,9 +202,7 @@ cdef void add_transaction(Columns* c, Transaction* tx, Decoded* d, uint32_t inde
         flags |= LOG_TRUNCATED   # "Log truncated"
     if tx.has_config:
         limit = tx.config_cu_limit
-        price = 0
-        if limit:
-            price = <uint64_t>(<double>tx.config_priority_fee * 1e6 / limit)
+        price = mv_mul_div(tx.config_priority_fee, 1_000_000, limit) if limit else 0
     u32[0][at] = index
     u32[1][at] = account_key(c, tx, 0)
     u32[2][at] = flags

@@ -36,6 +36,11 @@ MV_INLINE uint16_t mv_u16(mv_bytes p) { uint16_t v; memcpy(&v, p, 2); return v; 
 MV_INLINE double mv_u128_double(mv_bytes p) {
     return (double)mv_u64(p + 8) * 18446744073709551616.0 + (double)mv_u64(p);
 }
+/* a * b / c rounded down, at most UINT64_MAX; c is not 0. */
+MV_INLINE uint64_t mv_mul_div(uint64_t a, uint64_t b, uint64_t c) {
+    unsigned __int128 value = (unsigned __int128)a * b / c;
+    return value > UINT64_MAX ? UINT64_MAX : (uint64_t)value;
+}
 MV_INLINE int mv_equal32(mv_bytes a, mv_bytes b) {
     return ((mv_u64(a) ^ mv_u64(b)) | (mv_u64(a + 8) ^ mv_u64(b + 8)) |
             (mv_u64(a + 16) ^ mv_u64(b + 16)) | (mv_u64(a + 24) ^ mv_u64(b + 24))) == 0;

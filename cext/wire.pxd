@@ -10,6 +10,7 @@ cdef extern from "wire.h" nogil:
     uint32_t mv_u32(const uint8_t* p)
     uint16_t mv_u16(const uint8_t* p)
     double mv_u128_double(const uint8_t* p)
+    uint64_t mv_mul_div(uint64_t a, uint64_t b, uint64_t c)
     bint mv_equal32(const uint8_t* a, const uint8_t* b)
     uint64_t mv_hash_key(const uint8_t* key)
     const uint8_t* mv_varint(const uint8_t* p, const uint8_t* end, uint64_t* out)
