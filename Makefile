@@ -52,8 +52,9 @@ lock:  ## resolve pyproject.toml's dependencies anew into requirements.lock
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
 	$(PYTHON) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb")); \
+	extras = sum(p["project"]["optional-dependencies"].values(), []); \
 	print(*p["build-system"]["requires"], *p["project"]["dependencies"], \
-	*p["project"]["optional-dependencies"]["dev"], sep="\n")' > build/lock/requirements.in
+	*(r for r in extras if not r.startswith("mevstream[")), sep="\n")' > build/lock/requirements.in
 	build/lock/bin/pip install --quiet --upgrade pip
 	build/lock/bin/pip install --quiet --upgrade -r build/lock/requirements.in
 	build/lock/bin/pip freeze --all --exclude pip > requirements.lock

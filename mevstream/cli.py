@@ -11,6 +11,8 @@ from mevstream.commands.migrate import migrate
 from mevstream.commands.query import query
 from mevstream.commands.run import run
 from mevstream.commands.simulate import simulate
+from mevstream.commands.stack import stack
+from mevstream.commands.topics import topics
 from mevstream.errors import MevstreamError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
@@ -22,6 +24,8 @@ app.command()(inspect)
 app.command()(query)
 app.command()(migrate)
 app.command()(simulate)
+app.add_typer(topics)
+app.add_typer(stack)
 
 
 @app.callback()

@@ -18,6 +18,11 @@ from mevstream.errors import MevstreamError
 CONFIG_VARIABLE = "MEVSTREAM_CONFIG"
 
 
+def user_cache() -> Path:
+    """Where this user's programs keep what they can get again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mevstream"
+
+
 class Settings(BaseSettings):
     """What the commands need to know beyond their arguments."""
 
@@ -31,6 +36,34 @@ class Settings(BaseSettings):
         1 << 16, ge=1, description="transactions (votes too) that are written to the store at once"
     )
     flush_bytes: int = Field(48 << 20, ge=1 << 20, description="the same, in bytes of records")
+    kafka: str | None = Field(
+        None, min_length=1, description="bootstrap servers of Kafka; default: the local stack's"
+    )
+    raw_partitions: int = Field(4, ge=1, le=10_000, description="partitions of mev.raw")
+    market_partitions: int = Field(
+        4, ge=1, le=10_000, description="partitions of the topics that are split by market"
+    )
+    topic_retention_hours: int = Field(
+        24, ge=1, description="how long Kafka keeps the records of topics that are not compacted"
+    )
+    stack_folder: Path = Field(Path("data/stack"), description="data and logs of the local stack")
+    cache: Path = Field(
+        default_factory=user_cache, description="folder of software that is fetched once"
+    )
+    kafka_port: int = Field(9092, ge=1, le=65535, description="port of the local broker")
+    kafka_controller_port: int = Field(
+        9093, ge=1, le=65535, description="port of the local broker's controller"
+    )
+    kafka_heap_mb: int = Field(256, ge=128, description="heap of the local broker, in MiB")
+    valkey_port: int = Field(6379, ge=1, le=65535, description="port of the local Valkey")
+    s3_port: int = Field(
+        8333, ge=1, le=55531, description="port of the local S3 server, which needs the next 9, too"
+    )
+
+    @property
+    def kafka_servers(self) -> str:
+        """Bootstrap servers: those that are set, else the local stack."""
+        return self.kafka or f"127.0.0.1:{self.kafka_port}"
 
     @classmethod
     def settings_customise_sources(

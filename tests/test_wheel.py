@@ -14,7 +14,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = REPOSITORY / "mevstream"
-SHIPPED = (".py", ".pyi", ".proto", ".sql", ".typed")
+SHIPPED = (".py", ".pyi", ".proto", ".sql", ".typed", ".lock")
 SOURCES = sorted((PACKAGE / "cext").rglob("*.pyx"))
 
 

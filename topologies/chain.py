@@ -11,6 +11,7 @@ RAW = "mev.raw"
 PARSED = "mev.parsed"
 SLOTS = "mev.slots"
 DEAD_LETTER = "mev.dead-letter"
+CHECKPOINTS = "mev.checkpoints"
 
 
 @dataclass(frozen=True, slots=True)

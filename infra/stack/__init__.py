@@ -1,0 +1,1 @@
+"""A local Kafka and the stores on loopback: what `mevstream stack` starts and supervises."""

@@ -1,0 +1,101 @@
+"""mevstream topics: the chain's topics on Kafka."""
+
+from typing import Annotated
+
+import typer
+
+topics = typer.Typer(
+    name="topics", no_args_is_help=True, help="Create, list and describe the chain's topics."
+)
+
+Kafka = Annotated[str | None, typer.Option(help="Bootstrap servers (default: the local stack).")]
+
+
+@topics.command()
+def create(
+    kafka: Kafka = None,
+    raw_partitions: Annotated[
+        int | None, typer.Option(min=1, help="Partitions of mev.raw.")
+    ] = None,
+    market_partitions: Annotated[
+        int | None, typer.Option(min=1, help="Partitions of the topics split by market.")
+    ] = None,
+    replication: Annotated[
+        int, typer.Option(help="Replicas of each partition; -1: the cluster's default.")
+    ] = -1,
+) -> None:
+    """Make the topics that are missing and set the configuration of all.
+
+    Partitions of a topic that exists are never changed.
+
+    Example: mevstream topics create --kafka broker:9092 --raw-partitions 12
+    """
+    from mevstream.infra.topics import Cluster, topic_specs
+    from mevstream.settings import load_settings
+
+    settings = load_settings(
+        kafka=kafka, raw_partitions=raw_partitions, market_partitions=market_partitions
+    )
+    specs = topic_specs(
+        raw_partitions=settings.raw_partitions,
+        market_partitions=settings.market_partitions,
+        retention_hours=settings.topic_retention_hours,
+    )
+    for name, done in (
+        Cluster(settings.kafka_servers).ensure(specs, replication=replication).items()
+    ):
+        typer.echo(f"{name}  {done}")
+
+
+@topics.command(name="list")
+def list_topics(kafka: Kafka = None) -> None:
+    """All topics with their partitions, offsets in use and retention.
+
+    Example: mevstream topics list
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from mevstream.infra.topics import Cluster
+    from mevstream.settings import load_settings
+
+    cluster = Cluster(load_settings(kafka=kafka).kafka_servers)
+    table = Table("topic", box=None)
+    for column in ("partitions", "records", "kept"):
+        table.add_column(column, justify="right")
+    for topic in cluster.describe(cluster.names()):
+        kept = topic.config.get("cleanup.policy", "delete")
+        if kept == "delete":
+            milliseconds = int(topic.config.get("retention.ms", "604800000"))
+            kept = f"{milliseconds / 3_600_000:g} h" if milliseconds >= 0 else "for ever"
+        table.add_row(topic.name, str(len(topic.partitions)), f"{topic.records:,}", kept)
+    Console().print(table)
+
+
+@topics.command()
+def describe(
+    names: Annotated[list[str], typer.Argument(metavar="TOPIC...", help="Names of topics.")],
+    kafka: Kafka = None,
+) -> None:
+    """Partitions with leader, replicas and offsets, and what is set for the topic.
+
+    Example: mevstream topics describe mev.raw
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from mevstream.infra.topics import Cluster
+    from mevstream.settings import load_settings
+
+    console = Console()
+    for topic in Cluster(load_settings(kafka=kafka).kafka_servers).describe(names):
+        console.print(topic.name, style="bold", highlight=False)
+        for name, value in sorted(topic.config.items()):
+            console.print(f"  {name} = {value}", highlight=False)
+        table = Table(box=None)
+        for column in ("partition", "leader", "replicas", "in sync", "first", "end"):
+            table.add_column(column, justify="right")
+        for p in topic.partitions:
+            values = (p.number, p.leader, p.replicas, p.in_sync, p.first, p.end)
+            table.add_row(*map(str, values))
+        console.print(table)
