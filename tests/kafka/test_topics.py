@@ -70,15 +70,8 @@ def test_offsets_are_counted(kafka: Kafka) -> None:
 
 def test_the_commands(kafka: Kafka) -> None:
     def topics(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [
-            sys.executable,
-            "-m",
-            "mevstream",
-            "topics",
-            *arguments,
-            "--kafka",
-            kafka.servers,
-        ]
+        command = [sys.executable, "-m", "mevstream", "topics", *arguments]
+        command += ["--kafka", kafka.servers]
         return subprocess.run(command, capture_output=True, text=True)
 
     created = topics("create", "--raw-partitions", "5")
