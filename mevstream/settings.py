@@ -55,6 +55,9 @@ class Settings(BaseSettings):
         9093, ge=1, le=65535, description="port of the local broker's controller"
     )
     kafka_heap_mb: int = Field(256, ge=128, description="heap of the local broker, in MiB")
+    clickhouse_port: int = Field(
+        9000, ge=1, le=65535, description="port of the local ClickHouse (native protocol)"
+    )
     valkey_port: int = Field(6379, ge=1, le=65535, description="port of the local Valkey")
     s3_port: int = Field(
         8333, ge=1, le=55531, description="port of the local S3 server, which needs the next 9, too"

@@ -6,12 +6,13 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mevstream.errors import MevstreamError
+from mevstream.infra.stack.clickhouse import clickhouse_service
 from mevstream.infra.stack.kafka import kafka_service
 from mevstream.infra.stack.s3 import s3_service
 from mevstream.infra.stack.service import Service
 from mevstream.infra.stack.valkey import valkey_service
 
-SERVICES = ("kafka", "valkey", "s3")
+SERVICES = ("kafka", "clickhouse", "valkey", "s3")
 
 
 class StackConfig(BaseModel):
@@ -29,6 +30,7 @@ class StackConfig(BaseModel):
     kafka_heap_mb: int
     valkey_port: int
     s3_port: int
+    clickhouse_port: int
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
@@ -72,6 +74,13 @@ class StackConfig(BaseModel):
             port=self.kafka_port,
             controller_port=self.kafka_controller_port,
             heap_mb=self.kafka_heap_mb,
+        )
+
+    def _clickhouse(self) -> Service:
+        return clickhouse_service(
+            folder=self.folder / "clickhouse",
+            log=self.log("clickhouse"),
+            port=self.clickhouse_port,
         )
 
     def _valkey(self) -> Service:

@@ -21,10 +21,11 @@ def up(
     folder: Folder = None,
     kafka_port: Port = None,
     kafka_controller_port: Port = None,
+    clickhouse_port: Port = None,
     valkey_port: Port = None,
     s3_port: Port = None,
 ) -> None:
-    """Start Kafka, Valkey and an S3 server on the loopback address and create the topics.
+    """Start Kafka, ClickHouse, Valkey and an S3 server on loopback and create the topics.
 
     They go on in the background, and what crashes is started again. Data stays in the folder.
 
@@ -42,6 +43,7 @@ def up(
         stack_folder=folder,
         kafka_port=kafka_port,
         kafka_controller_port=kafka_controller_port,
+        clickhouse_port=clickhouse_port,
         valkey_port=valkey_port,
         s3_port=s3_port,
     )
@@ -54,6 +56,7 @@ def up(
         kafka_port=settings.kafka_port,
         kafka_controller_port=settings.kafka_controller_port,
         kafka_heap_mb=settings.kafka_heap_mb,
+        clickhouse_port=settings.clickhouse_port,
         valkey_port=settings.valkey_port,
         s3_port=settings.s3_port,
     )
@@ -116,7 +119,8 @@ def status(
 @stack.command()
 def logs(
     service: Annotated[
-        str | None, typer.Argument(help="kafka, valkey, s3 or supervisor; default: all.")
+        str | None,
+        typer.Argument(help="kafka, clickhouse, valkey, s3, supervisor; default: all."),
     ] = None,
     folder: Folder = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Last lines of each.")] = 50,

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from clickhouse_driver import Client  # pyright: ignore[reportMissingTypeStubs]
 from confluent_kafka import Consumer, Producer, TopicPartition
 from pyarrow import fs
 
@@ -27,13 +28,19 @@ class Stack:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        kafka, controller, valkey = free_ports(3)
-        self.ports = {"kafka": kafka, "valkey": valkey, "s3": free_s3_port()}
+        kafka, controller, clickhouse, valkey = free_ports(4)
+        self.ports = {
+            "kafka": kafka,
+            "clickhouse": clickhouse,
+            "valkey": valkey,
+            "s3": free_s3_port(),
+        }
         self.environment = {
             **os.environ,
             "MEVSTREAM_STACK_FOLDER": str(folder),
             "MEVSTREAM_KAFKA_PORT": str(kafka),
             "MEVSTREAM_KAFKA_CONTROLLER_PORT": str(controller),
+            "MEVSTREAM_CLICKHOUSE_PORT": str(clickhouse),
             "MEVSTREAM_VALKEY_PORT": str(valkey),
             "MEVSTREAM_S3_PORT": str(self.ports["s3"]),
         }
@@ -81,6 +88,13 @@ class Stack:
             connection.sendall(command.encode() + b"\r\n")
             return connection.recv(1000)
 
+    def clickhouse(self, sql: str) -> Any:
+        client: Any = Client("127.0.0.1", self.ports["clickhouse"], send_receive_timeout=30)
+        try:
+            return client.execute(sql)
+        finally:
+            client.disconnect()
+
     def end_offset(self, topic: str) -> int:
         consumer = Consumer(
             {"bootstrap.servers": f"127.0.0.1:{self.ports['kafka']}", "group.id": "x"}
@@ -117,6 +131,7 @@ def test_a_stack_lives_through_crashes_and_ends_in_good_order(stack: Stack) -> N
     with pytest.raises(OSError, match="ACCESS_DENIED"):
         stack.s3(forged=True).get_file_info(f"{BUCKET}/some/object")
     assert stack.valkey("SET pool 1") == b"+OK\r\n"
+    stack.clickhouse("CREATE TABLE slots ENGINE = MergeTree ORDER BY slot AS SELECT 7 AS slot")
 
     # Starting it once more changes nothing.
     again = stack("up")
@@ -163,6 +178,7 @@ def test_a_stack_lives_through_crashes_and_ends_in_good_order(stack: Stack) -> N
     assert stack.end_offset("mev.slots") == 1
     with stack.s3().open_input_stream(f"{BUCKET}/some/object") as file:
         assert file.read() == b"lake"
+    assert stack.clickhouse("SELECT slot FROM slots") == [(7,)]
     assert stack.valkey("GET pool") == b"$1\r\n1\r\n"
 
     pids = [*(row["pid"] for row in stack.wait_healthy().values()), stack.supervisor()]
@@ -224,6 +240,7 @@ def test_followed_logs_go_on(stack: Stack) -> None:
     (logs / "supervisor.log").write_text("one\ntwo\nthr")
     config = {"folder": str(stack.folder), "services": []}
     ports = ("kafka_port", "kafka_controller_port", "kafka_heap_mb", "valkey_port", "s3_port")
+    ports = (*ports, "clickhouse_port")
     config |= {"jars": "/", "java": "/", **dict.fromkeys(ports, 1)}
     (stack.folder / "stack.json").write_text(json.dumps(config))
     command = [sys.executable, "-m", "mevstream", "stack", "logs", "supervisor", "-n", "1", "-f"]
