@@ -10,7 +10,7 @@ from mevstream.cext.parsing cimport (
     BYTES_1, BYTES_2, BYTES_4, BYTES_6, BYTES_7, MAX_INSTRUCTIONS, SHAPE_LOOKUP, VARINT_1, VARINT_2,
     VARINT_3, VARINT_5, add_instruction, check_message, read_instruction,
 )
-from mevstream.cext.wire cimport mv_length, mv_skip, mv_tag, mv_varint
+from mevstream.cext.wire cimport MV_NO_KEY, mv_length, mv_skip, mv_tag, mv_varint
 
 
 cdef const uint8_t* read_header(Transaction* tx, const uint8_t* p, const uint8_t* end) noexcept nogil:
@@ -69,12 +69,14 @@ cdef bint read_message(Transaction* tx, const uint8_t* p, const uint8_t* end) no
             if p == NULL:
                 return False
             if tag == BYTES_2:
-                if length != 32 or tx.n_static == MAX_KEYS:
+                if length != 32:
+                    tx.partial = True
+                if tx.n_static == MAX_KEYS:
                     tx.partial = True
                 else:
-                    tx.keys[tx.n_static] = p
+                    tx.keys[tx.n_static] = p if length == 32 else MV_NO_KEY
                     tx.n_static += 1
-                    p += 32
+                    p += length
                     # The others follow at a fixed distance.
                     while end - p >= 34 and p[0] == BYTES_2 and p[1] == 32 and tx.n_static < MAX_KEYS:
                         tx.keys[tx.n_static] = p + 2

@@ -16,7 +16,7 @@ from mevstream.cext.parsing cimport (
 )
 from mevstream.cext.token_accounts cimport new_token_account
 from mevstream.cext.wire cimport (
-    mv_length, mv_packed_varints, mv_skip, mv_string_run, mv_tag, mv_utf8, mv_utf8_key, mv_varint,
+    MV_NO_KEY, mv_length, mv_packed_varints, mv_skip, mv_string_run, mv_tag, mv_utf8, mv_utf8_key, mv_varint,
 )
 
 
@@ -199,16 +199,20 @@ cdef bint read_meta(
                     return False
                 first_balance(tx, scratch, tag == BYTES_4, p, p + length)
             elif tag == BYTES_12:
-                if length != 32 or scratch.n_loaded_writable == MAX_KEYS:
+                if length != 32:
+                    tx.partial = True
+                if scratch.n_loaded_writable == MAX_KEYS:
                     tx.partial = True
                 else:
-                    scratch.loaded_writable[scratch.n_loaded_writable] = p
+                    scratch.loaded_writable[scratch.n_loaded_writable] = p if length == 32 else MV_NO_KEY
                     scratch.n_loaded_writable += 1
             elif tag == BYTES_13:
-                if length != 32 or scratch.n_loaded_readonly == MAX_KEYS:
+                if length != 32:
+                    tx.partial = True
+                if scratch.n_loaded_readonly == MAX_KEYS:
                     tx.partial = True
                 else:
-                    scratch.loaded_readonly[scratch.n_loaded_readonly] = p
+                    scratch.loaded_readonly[scratch.n_loaded_readonly] = p if length == 32 else MV_NO_KEY
                     scratch.n_loaded_readonly += 1
             elif tag == BYTES_1:
                 if not read_error(tx, p, p + length):

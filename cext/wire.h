@@ -46,6 +46,12 @@ MV_INLINE int mv_equal32(mv_bytes a, mv_bytes b) {
             (mv_u64(a + 16) ^ mv_u64(b + 16)) | (mv_u64(a + 24) ^ mv_u64(b + 24))) == 0;
 }
 
+/* Stands in a key table for a key that is none (not 32 bytes), so that the others keep their place.
+ * No program and no account is known by it. */
+static const uint8_t MV_NO_KEY[32] = {
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
 /* -- varints, tags, lengths ---------------------------------------------------------------- */
 
 MV_OUTLINED mv_bytes mv_varint_slow(mv_bytes p, mv_bytes end, uint64_t *out) {

@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "wire.h" nogil:
     ctypedef const uint8_t* mv_bytes
+    const uint8_t MV_NO_KEY[32]
     bint MV_LIKELY(bint)
     bint MV_UNLIKELY(bint)
     uint64_t mv_u64(const uint8_t* p)
