@@ -75,9 +75,8 @@ cdef bint balance_after(
     total = here = entry.pre_amount
     for i in range(d.n_transfers):
         transfer = &d.transfers[i]
-        if transfer.position == end or transfer.position > end:
-            if transfer.source == account or transfer.destination == account:
-                later = True
+        if transfer.position >= end and account in (transfer.source, transfer.destination):
+            later = True
         if transfer.source == account:
             total -= transfer.amount
         if transfer.destination == account:

@@ -9,10 +9,8 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcmp
 
 from mevstream.cext.model cimport NONE, TOKEN, Decoded, Instruction, Program, Transaction
+from mevstream.cext.parsing cimport LOG_MESSAGES
 from mevstream.cext.wire cimport mv_length, mv_skip, mv_tag
-
-cdef enum:
-    LOG_TAG = 50   # TransactionStatusMeta.log_messages
 
 
 cdef uint32_t invoked_height(const uint8_t* text, uint32_t n) noexcept nogil:
@@ -40,7 +38,7 @@ cdef bint heights_from_log(Transaction* tx) noexcept nogil:
             p = mv_tag(p, tx.log_end, &tag)
             if p == NULL:
                 return False
-            if tag != LOG_TAG:
+            if tag != LOG_MESSAGES:
                 p = mv_skip(p, tx.log_end, tag, 1)
                 continue
             p = mv_length(p, tx.log_end, &length)

@@ -124,8 +124,8 @@ cdef class Layout:
     `fields` has one tuple for each: (name, field number, numpy dtype, bytes a row, name of the
     leading column or None, value where the column is missing). A column whose rows are one value of
     4 or 8 bytes is a packed field, any other a `bytes` field, which reads as a two-dimensional
-    array. All columns with the same leader have as many rows as it has. `padding` is the number of a `bytes` field that aligns the
-    payloads, 0 for none; it is dropped on reading.
+    array. All columns with the same leader have as many rows as it has. `padding` is the number of
+    a `bytes` field that aligns the payloads, 0 for none; it is dropped on reading.
     """
 
     cdef readonly tuple names

@@ -12,9 +12,10 @@ from libc.string cimport memcmp, memset
 from mevstream.cext.model cimport (
     AMOUNTS_FROM_EVENT, EVENT_CONFIRMED, EVENT_DIFFERS, EVENT_LOG, EVENT_NONE, EVENT_RAY_LOG,
     EVENT_READ, EVENT_SELF_CPI, FEE_IN_OUTPUT, FEE_TOLD, NO_ACCOUNT, NONE, RESERVES_KNOWN, ROUTER,
-    ROUTER_CONFIRMED, ROUTER_DIFFERS, SYSTEM, Decoded, Instruction, Leg, Program, SwapEvent, TokenAccount,
-    Transaction,
+    ROUTER_CONFIRMED, ROUTER_DIFFERS, SYSTEM, Decoded, Instruction, Leg, Program, SwapEvent,
+    TokenAccount, Transaction,
 )
+from mevstream.cext.parsing cimport LOG_MESSAGES
 from mevstream.cext.registry cimport discriminator, find_program, key_of
 from mevstream.cext.token_accounts cimport token_account
 from mevstream.cext.wire cimport (
@@ -24,7 +25,6 @@ from mevstream.cext.wire cimport (
 cdef enum:
     MAX_EVENT = 1024       # bytes; the longest known swap event has 469
     MAX_DEPTH = 16         # of the invoke stack
-    LOG_TAG = 50           # TransactionStatusMeta.log_messages
 
 cdef uint8_t WSOL[32]
 key_of("So11111111111111111111111111111111111111112", WSOL)
@@ -298,7 +298,7 @@ cdef void read_logs(Transaction* tx, Decoded* d) noexcept nogil:
         p = mv_tag(p, tx.log_end, &tag)
         if p == NULL:
             return
-        if tag != LOG_TAG:
+        if tag != LOG_MESSAGES:
             p = mv_skip(p, tx.log_end, tag, 1)
             continue
         p = mv_length(p, tx.log_end, &length)

@@ -14,15 +14,12 @@ from libc.string cimport memset
 
 from mevstream.cext.balances cimport mint_of
 from mevstream.cext.model cimport (
-    NO_ACCOUNT, NONE, ROUTER, TOKEN, TOKEN_2022, VENUE, Decoded, Instruction, Leg, Program,
-    TokenAccount, Transaction, Transfer,
+    MAX_LEGS, NO_ACCOUNT, NONE, ROUTER, TOKEN, TOKEN_2022, VENUE, Decoded, Instruction, Leg,
+    Program, TokenAccount, Transaction, Transfer,
 )
 from mevstream.cext.registry cimport find_program, name_index
 from mevstream.cext.token_accounts cimport token_account
 from mevstream.cext.wire cimport mv_equal32
-
-cdef enum:
-    MAX_LEGS = 1024   # as in swaps.pyx
 
 # Legs need a row for their venue's name; the program itself is in the leg's instruction.
 cdef Program unknown

@@ -13,13 +13,13 @@ from mevstream.cext.parsing cimport (
 from mevstream.cext.wire cimport MV_NO_KEY, mv_length, mv_skip, mv_tag, mv_varint
 
 
-cdef const uint8_t* read_header(Transaction* tx, const uint8_t* p, const uint8_t* end) noexcept nogil:
+cdef bint read_header(Transaction* tx, const uint8_t* p, const uint8_t* end) noexcept nogil:
     cdef uint32_t tag
     cdef uint64_t value
     while p < end:
         p = mv_tag(p, end, &tag)
         if p == NULL:
-            return NULL
+            return False
         if tag == VARINT_1 or tag == VARINT_2 or tag == VARINT_3:
             p = mv_varint(p, end, &value)
             if tag == VARINT_1:
@@ -31,8 +31,8 @@ cdef const uint8_t* read_header(Transaction* tx, const uint8_t* p, const uint8_t
         else:
             p = mv_skip(p, end, tag, 3)
         if p == NULL:
-            return NULL
-    return end
+            return False
+    return True
 
 
 cdef bint read_config(Transaction* tx, const uint8_t* p, const uint8_t* end) noexcept nogil:
@@ -96,7 +96,7 @@ cdef bint read_message(Transaction* tx, const uint8_t* p, const uint8_t* end) no
                     ix.height = 1
                     tx.n_outer += 1
             elif tag == BYTES_1:
-                if read_header(tx, p, p + length) == NULL:
+                if not read_header(tx, p, p + length):
                     return False
             elif tag == BYTES_6:
                 if not check_message(p, p + length, SHAPE_LOOKUP, 3):

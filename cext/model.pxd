@@ -5,12 +5,13 @@ Accounts are named by their index in the transaction's key table (static keys, l
 loaded readonly), which one byte can hold on the wire.
 """
 
-from libc.stdint cimport int16_t, int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     NONE = 0xFFFFFFFF
     NO_ACCOUNT = 0xFFFF
     MAX_KEYS = 256
+    MAX_LEGS = 1024        # of one transaction; bounds the work that a forged one can cause
 
 # What a program is, as far as decoding cares (registry.pyx).
 cdef enum ProgramKind:
@@ -147,7 +148,7 @@ cdef struct Transaction:
     TokenAccount* token_accounts        # [MAX_KEYS]
     uint32_t n_token_accounts
     uint16_t token_account_of[MAX_KEYS] # index + 1 into token_accounts; 0 none
-    void* key_cache            # keys by their base58 text (transaction.pyx)
+    void* key_cache            # keys by their base58 text (token_accounts.pyx)
 
 # -- the registry's rows -------------------------------------------------------------------------
 

@@ -36,14 +36,13 @@ cdef enum:
     BYTES_13 = 106
     BYTES_14 = 114
     VARINT_16 = 128
+    LOG_MESSAGES = BYTES_6     # of TransactionStatusMeta
 
 # An InnerInstructions message, as found: instructions [first, first + count) of `instructions`.
 cdef struct Group:
     uint32_t outer
     uint32_t first
     uint32_t count
-
-# Mints and owners come as base58 text, and the same few again and again: decoded ones are kept by
 
 cdef struct Scratch:
     Group groups[MAX_GROUPS]
@@ -123,7 +122,6 @@ cdef enum Shape:
     SHAPE_REWARD = 0
     SHAPE_RETURN_DATA = 1
     SHAPE_LOOKUP = 2
-    SHAPE_HEADER = 3
 
 cdef inline bint check_message(
     const uint8_t* p, const uint8_t* end, Shape shape, int nested) noexcept nogil:

@@ -2,13 +2,12 @@
 afterwards it is read only, so that any number of decoders may use it at once.
 """
 
-from libc.stdint cimport int16_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
 from mevstream.cext.model cimport (
-    EVENT_NONE, NO_POSITION, OTHER, ROUTER, VENUE, EventReader, EventTransport, LegFinder, Program,
-    ProgramKind,
+    EVENT_NONE, NO_POSITION, VENUE, EventReader, EventTransport, LegFinder, Program, ProgramKind,
     SwapInstruction,
 )
 from mevstream.cext.wire cimport mv_base58_key, mv_equal32, mv_u64
@@ -93,17 +92,17 @@ cdef Program* add_venue(
     None says that the layout has no such account. An empty discriminator matches any data."""
     cdef Program* row = add_program(name, address, VENUE)
     cdef SwapInstruction* table = <SwapInstruction*>calloc(len(swaps), sizeof(SwapInstruction))
-    cdef bytes discriminator
+    cdef bytes leading         # of the data: the discriminator
     cdef Py_ssize_t i, k
     if table == NULL:
         raise MemoryError
     for i, (text, pool, vault_a, vault_b, trader, *accounts) in enumerate(swaps):
-        discriminator = bytes.fromhex(text)
-        if len(discriminator) > 8:
+        leading = bytes.fromhex(text)
+        if len(leading) > 8:
             raise ValueError(f"{name}: a discriminator has at most 8 bytes")
-        table[i].n_discriminator = <uint32_t>len(discriminator)
-        for k in range(len(discriminator)):
-            table[i].discriminator |= <uint64_t>discriminator[k] << (8 * k)
+        table[i].n_discriminator = <uint32_t>len(leading)
+        for k in range(len(leading)):
+            table[i].discriminator |= <uint64_t>leading[k] << (8 * k)
         positions = [NO_POSITION if p is None else p for p in (pool, vault_a, vault_b, trader)]
         table[i].pool, table[i].vault_a, table[i].vault_b, table[i].trader = positions
         needed = max((p + 1 if p >= 0 else -p) for p in positions if p != NO_POSITION) if any(

@@ -17,18 +17,17 @@ from mevstream.cext.calls cimport link_calls, program_at
 from mevstream.cext.events cimport read_events
 from mevstream.cext.flow cimport find_unknown_venues, flow_vaults
 from mevstream.cext.model cimport (
-    AMOUNTS_FROM_EVENT, COMPUTE_BUDGET, NO_ACCOUNT, NO_POSITION, NONE, ROUTER, SYSTEM, TOKEN, TOKEN_2022, VENUE, Decoded,
-    Instruction, Leg, Program, SwapInstruction, TokenAccount, Transaction, Transfer,
+    AMOUNTS_FROM_EVENT, COMPUTE_BUDGET, MAX_LEGS, NO_ACCOUNT, NO_POSITION, NONE, ROUTER, SYSTEM,
+    TOKEN, TOKEN_2022, VENUE, Decoded, Instruction, Leg, Program, SwapInstruction, TokenAccount,
+    Transaction, Transfer,
 )
 from mevstream.cext.registry cimport key_of
 from mevstream.cext.token_accounts cimport new_token_account, token_account
 from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64
 
 cdef enum:
-    # The runtime allows 64 instructions in all; a transaction with more than this is no real one,
-    # and bounds the work that a forged one can cause.
+    # The runtime allows 64 instructions in all; a transaction with more than this is no real one.
     MAX_TRACE = 1024
-    MAX_LEGS = 1024
     LEGS_AN_INSTRUCTION = 16
 
 # Jito's eight tip accounts (PF 4.1), and what a key must start with to be asked for.

@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from mevstream.cext.synth_random cimport draw, draw_below, draw_chance
 from mevstream.cext.synth_types cimport (
-    EFFECT_TOKENS, KIND_ARBITRAGE, KIND_ROUTE, KIND_SWAP, KIND_TOKEN_TRANSFER, KIND_TRANSFER,
+    EFFECT_TOKENS, KIND_ARBITRAGE, KIND_SWAP, KIND_TOKEN_TRANSFER, KIND_TRANSFER,
     N_KINDS, QUANTILES, R_AMOUNT, R_RECEIVED, R_ROOT, R_TIME, Choice, Template,
 )
 from mevstream.cext.synth_writer cimport Writer
@@ -42,10 +42,10 @@ cdef class Synth(Writer):
     cdef const int32_t[::1] menu
     cdef const int32_t[:, ::1] menu_spans
     cdef const int32_t[::1] vote_templates
-    cdef uint32_t kind_thresholds[5]
-    cdef uint32_t failure_thresholds[5]
+    cdef uint32_t kind_thresholds[N_KINDS]
+    cdef uint32_t failure_thresholds[N_KINDS]
     cdef uint32_t reversion_threshold
-    cdef uint64_t sizes[1024]
+    cdef uint64_t sizes[QUANTILES]
     cdef int32_t n_whales
 
     def __init__(self, ledger, pools, templates, users, validators, uint64_t seed, *, user_lists,
@@ -58,7 +58,7 @@ cdef class Synth(Writer):
 
     def set_statistics(self, kinds, failures, double reversion, sizes, tips, prices, int whales):
         """kinds: shares (sum 1) and failures: failing shares, per kind; sizes, tips, prices:
-        1024 quantiles each (lamports, lamports, micro-lamports a unit)."""
+        QUANTILES quantiles each (lamports, lamports, micro-lamports a unit)."""
         cdef double total = 0
         for kind in range(N_KINDS):
             total += kinds[kind]

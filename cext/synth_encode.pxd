@@ -1,24 +1,7 @@
-"""Protobuf varints, decimal text and base64, written straight into a buffer."""
+"""Decimal text and base64, written straight into a buffer."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
-
-cdef inline uint8_t* put_varint(uint8_t* to, uint64_t value) noexcept nogil:
-    while value >= 0x80:
-        to[0] = <uint8_t>(value | 0x80)
-        value >>= 7
-        to += 1
-    to[0] = <uint8_t>value
-    return to + 1
-
-
-cdef inline int varint_size(uint64_t value) noexcept nogil:
-    cdef int n = 1
-    while value >= 0x80:
-        value >>= 7
-        n += 1
-    return n
-
 
 cdef inline int put_decimal(uint8_t* to, uint64_t value) noexcept nogil:
     """Digits of value; returns how many (at most 20)."""

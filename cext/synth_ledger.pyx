@@ -1,9 +1,10 @@
 """What every account of the simulated chain holds, and how a transaction shows it."""
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from mevstream.cext.synth_encode cimport put_decimal, put_ui_amount, put_varint
+from mevstream.cext.fields cimport put_varint
+from mevstream.cext.synth_encode cimport put_decimal, put_ui_amount
 from mevstream.cext.synth_types cimport (
     EFFECT_LAMPORTS, EFFECT_RENT, EFFECT_SYNC, EFFECT_TOKENS, Effect, Template,
 )

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from mevstream.cext.synth_encode cimport put_varint, varint_size
+from mevstream.cext.fields cimport put_varint, varint_size
 
 
 cdef inline const uint8_t* skip_varint(const uint8_t* at, uint64_t* value) noexcept nogil:

@@ -28,7 +28,7 @@ cdef enum:
     R_RECEIVED = 7
     R_LEG = 16
     LEG_SIZE = 32
-    N_REGISTERS = 16 + 32 * 4
+    N_REGISTERS = R_LEG + LEG_SIZE * 4
 
 cdef enum:
     L_IN = 0

@@ -4,7 +4,9 @@ from mevstream.cext.synth_ledger cimport Ledger
 from mevstream.cext.synth_pools cimport Pools
 from mevstream.cext.synth_random cimport Xoshiro
 from mevstream.cext.synth_templates cimport Templates
-from mevstream.cext.synth_types cimport Counts, LegRecord, Patch, Template
+from mevstream.cext.synth_types cimport (
+    MAX_ACCOUNTS, MAX_EVENT_BYTES, N_REGISTERS, QUANTILES, Counts, LegRecord, Patch, Template,
+)
 
 cdef class Writer:
     cdef Ledger ledger
@@ -13,8 +15,8 @@ cdef class Writer:
     cdef int32_t[:, ::1] users
     cdef int32_t[:, ::1] validators
     cdef Xoshiro rng
-    cdef uint64_t tips[1024]
-    cdef uint64_t prices[1024]
+    cdef uint64_t tips[QUANTILES]
+    cdef uint64_t prices[QUANTILES]
     cdef uint8_t* out
     cdef size_t n_out
     cdef size_t capacity
@@ -24,10 +26,10 @@ cdef class Writer:
     cdef int64_t* ends         # per transaction: end in `out`, negated for a vote
     cdef size_t ends_capacity
     cdef Counts counts
-    cdef uint64_t r[144]       # registers of the transaction that is being made
-    cdef int32_t account[128]  # account numbers of its slots
+    cdef uint64_t r[N_REGISTERS]          # registers of the transaction that is being made
+    cdef int32_t account[MAX_ACCOUNTS]    # account numbers of its slots
     cdef uint8_t scratch[32768]
-    cdef uint8_t events[8192]
+    cdef uint8_t events[MAX_EVENT_BYTES]
 
     cdef int begin(self, bytes header) except -1
     cdef tuple finish(self)

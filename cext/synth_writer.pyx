@@ -5,11 +5,12 @@ template and patched in place; what is not (varints of balances, decimal text of
 is encoded anew. The ledger and the pools move by the same amounts.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
-from mevstream.cext.synth_encode cimport put_base64, put_varint, varint_size
+from mevstream.cext.fields cimport put_varint, varint_size
+from mevstream.cext.synth_encode cimport put_base64
 from mevstream.cext.synth_ledger cimport RENT, Ledger
 from mevstream.cext.synth_pools cimport Pools
 from mevstream.cext.synth_random cimport draw, draw_below, seed_with

@@ -31,7 +31,6 @@ typedef const uint8_t *mv_bytes;
 
 MV_INLINE uint64_t mv_u64(mv_bytes p) { uint64_t v; memcpy(&v, p, 8); return v; }
 MV_INLINE uint32_t mv_u32(mv_bytes p) { uint32_t v; memcpy(&v, p, 4); return v; }
-MV_INLINE uint16_t mv_u16(mv_bytes p) { uint16_t v; memcpy(&v, p, 2); return v; }
 /* A little-endian u128 as a double: prices need no more than 53 bits. */
 MV_INLINE double mv_u128_double(mv_bytes p) {
     return (double)mv_u64(p + 8) * 18446744073709551616.0 + (double)mv_u64(p);

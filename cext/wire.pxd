@@ -1,6 +1,6 @@
 """Declarations of wire.h: protobuf primitives and text encodings, inline and without the GIL."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef extern from "wire.h" nogil:
     ctypedef const uint8_t* mv_bytes
@@ -9,7 +9,6 @@ cdef extern from "wire.h" nogil:
     bint MV_UNLIKELY(bint)
     uint64_t mv_u64(const uint8_t* p)
     uint32_t mv_u32(const uint8_t* p)
-    uint16_t mv_u16(const uint8_t* p)
     double mv_u128_double(const uint8_t* p)
     uint64_t mv_mul_div(uint64_t a, uint64_t b, uint64_t c)
     bint mv_equal32(const uint8_t* a, const uint8_t* b)

@@ -1,9 +1,9 @@
 """What event readers of several venues share."""
 
 from libc.math cimport NAN
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 
-from mevstream.cext.model cimport NO_ACCOUNT, Leg, SwapEvent, Transaction
+from mevstream.cext.model cimport NO_ACCOUNT, Leg, Transaction
 from mevstream.cext.wire cimport mv_equal32, mv_u128_double
 
 cdef inline bint of_pool(const Transaction* tx, const Leg* leg, const uint8_t* pool) noexcept nogil:

@@ -6,7 +6,7 @@ from mevstream.cext.model cimport (
     EVENT_LOG, EVENT_OTHER, EVENT_READ, EVENT_SELF_CPI, EventVerdict, Leg, SwapEvent, Transaction,
 )
 from mevstream.cext.registry cimport add_venue, discriminator
-from mevstream.cext.venues.common cimport mend_fee, of_pool, price_of_root
+from mevstream.cext.venues.common cimport of_pool, price_of_root
 from mevstream.cext.wire cimport mv_u64
 
 # Event discriminators.
@@ -72,8 +72,8 @@ cdef EventVerdict read_damm_v2(
 cdef EventVerdict read_damm_v1(
     const Transaction* tx, const Leg* leg, const uint8_t* data, uint32_t n, SwapEvent* event) noexcept nogil:
     """Swap: 8 in, 16 out, 24 fee, 32 the protocol's part (which goes to an account of its own, not
-    into the vault), 40 the host's. It names no pool. Its amounts
-    are what the vaults' shares are worth, which rounding keeps off the transfers by a few units."""
+    into the vault), 40 the host's. It names no pool. Its amounts are what the vaults' shares are
+    worth, which rounding keeps off the transfers by a few units."""
     if n < 48 or mv_u64(data) != SWAP:
         return EVENT_OTHER
     event.amounts_not_comparable = True
