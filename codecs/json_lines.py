@@ -12,13 +12,8 @@ import orjson
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from mevstream.codecs.parsed import ParsedView
-
-NONE = 0xFFFFFFFF
-# Bits of tx_flags (schemas/parsed.proto).
-SUCCESS = 1
-VOTE = 2
-COMPUTE_UNITS_KNOWN = 32
+from mevstream.codecs.columns import NONE
+from mevstream.codecs.parsed import COMPUTE_UNITS_KNOWN, SUCCESS, VOTE, ParsedView
 
 # Wallets, pools and mints come back batch after batch, and base58 costs more than all the rest.
 _CACHED_KEYS = 1 << 16

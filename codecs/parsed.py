@@ -27,6 +27,13 @@ KEY_COLUMNS = (
 NAME_COLUMNS = ("swap_venue", "swap_router")
 """Columns that hold positions in `names`."""
 
+# Bits of tx_flags and of swap_flags, as schemas/parsed.proto numbers them.
+SUCCESS, VOTE, DECODED_IN_PART, LOG_TRUNCATED, COMPUTE_UNITS_KNOWN = 1, 2, 4, 8, 32
+EVENT_DIFFERS, ROUTER_EVENT_DIFFERS = 2, 8
+
+UNKNOWN_VENUE = "unknown"
+"""What `swap_venue` names where only the token flow shows a swap."""
+
 _NONE_COLUMNS = (
     *KEY_COLUMNS,
     *NAME_COLUMNS,

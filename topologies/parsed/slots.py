@@ -5,15 +5,18 @@ from typing import cast
 
 import numpy as np
 
-from mevstream.codecs.parsed import ParsedView
+from mevstream.codecs.parsed import (
+    DECODED_IN_PART,
+    EVENT_DIFFERS,
+    LOG_TRUNCATED,
+    ROUTER_EVENT_DIFFERS,
+    SUCCESS,
+    UNKNOWN_VENUE,
+    VOTE,
+    ParsedView,
+)
 from mevstream.schemas.raw_pb2 import Commitment
 from mevstream.schemas.slots_pb2 import SlotStatus
-
-# Bits of tx_flags and swap_flags (schemas/parsed.proto).
-SUCCESS, VOTE, IN_PART, LOG_TRUNCATED = 1, 2, 4, 8
-EVENT_DIFFERS, ROUTER_EVENT_DIFFERS = 2, 8
-
-UNKNOWN_VENUE = "unknown"
 
 _SUMMED = (
     "batches",
@@ -48,7 +51,7 @@ def batch_status(view: ParsedView, dead_lettered: int) -> SlotStatus:
     success = (flags & SUCCESS) != 0
     votes = int(np.count_nonzero(vote))
     failed = int(np.count_nonzero(~(vote | success)))
-    unknown = int(np.count_nonzero(flags & IN_PART))
+    unknown = int(np.count_nonzero(flags & DECODED_IN_PART))
     status = SlotStatus(
         chain=view.chain,
         slot=view.slot,

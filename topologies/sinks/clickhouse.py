@@ -20,12 +20,11 @@ import numpy as np
 import pyarrow as pa
 from google.protobuf.message import DecodeError
 
-from mevstream.codecs.parsed import ParsedView
+from mevstream.codecs.parsed import UNKNOWN_VENUE, ParsedView
 from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.slots_pb2 import SlotStatus
 from mevstream.topologies.chain import DEAD_LETTER, PARSED, SLOTS, Record
-from mevstream.topologies.parsed.slots import UNKNOWN_VENUE
 from mevstream.topologies.sinks import migrations
 from mevstream.topologies.sinks.base import Sink
 from mevstream.topologies.sinks.columns import NO_KEY, Flush, Rows, Run

@@ -16,13 +16,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mevstream.codecs.parsed import ParsedView
-from mevstream.topologies.parsed.slots import VOTE
+from mevstream.codecs.columns import NONE
+from mevstream.codecs.parsed import VOTE, ParsedView
 
 SCHEMA_VERSION = 1
 """Written to every row; changes when the meaning of a column does."""
 
-NONE = 0xFFFFFFFF
 NO_KEY = bytes(32)
 
 if TYPE_CHECKING:
