@@ -27,8 +27,6 @@ class Totals:
     dead_letters: int = 0
     swaps: int = 0
     failed_swap_attempts: int = 0
-    logs_truncated: int = 0
-    event_mismatches: int = 0
     tipped: int = 0
     tip_lamports: int = 0
     stopped: bool = False
@@ -53,8 +51,6 @@ _COUNTS = (
     "unknown",
     "swaps",
     "failed_swap_attempts",
-    "logs_truncated",
-    "event_mismatches",
     "tipped",
     "tip_lamports",
 )

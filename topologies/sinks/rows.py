@@ -5,8 +5,10 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
+from google.protobuf.descriptor import FieldDescriptor
 
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
+from mevstream.schemas.raw_pb2 import Commitment
 from mevstream.schemas.slots_pb2 import SlotStatus
 from mevstream.topologies.sinks.columns import (
     KEY,
@@ -23,35 +25,15 @@ from mevstream.topologies.sinks.columns import (
     texts,
 )
 
+# Numbers of SlotStatus that are stored as they are, under the name that they have there.
+_INTEGERS = {
+    FieldDescriptor.CPPTYPE_UINT32: pa.uint32(),
+    FieldDescriptor.CPPTYPE_UINT64: pa.uint64(),
+}
 _SLOT_VALUES: dict[str, pa.DataType] = {
-    "slot": pa.uint64(),
-    "parent_slot": pa.uint64(),
-    "block_height": pa.uint64(),
-    "commitment": pa.int8(),
-    **dict.fromkeys(
-        (
-            "batches",
-            "batches_total",
-            "transactions",
-            "votes",
-            "failed",
-            "succeeded",
-            "decoded",
-            "unknown",
-            "dead_lettered",
-            "swaps",
-            "unknown_venue_swaps",
-            "failed_swap_attempts",
-            "logs_truncated",
-            "event_mismatches",
-            "router_event_mismatches",
-            "tipped",
-        ),
-        pa.uint32(),
-    ),
-    "tip_lamports": pa.uint64(),
-    "fee_lamports": pa.uint64(),
-    "compute_units": pa.uint64(),
+    field.name: _INTEGERS[field.cpp_type]
+    for field in SlotStatus.DESCRIPTOR.fields
+    if field.cpp_type in _INTEGERS and field.name != "first_seen_ns"
 }
 
 
@@ -64,6 +46,10 @@ def slot_rows(statuses: Collection[SlotStatus], run: Run) -> pa.RecordBatch:
     columns: dict[str, tuple[pa.DataType, Values]] = {
         "chain": (NAME, _labels([status.chain for status in statuses])),
         **values,
+        "commitment": (
+            pa.int8(),
+            np.array([_commitment(status) for status in statuses], dtype=np.int8),
+        ),
         "blockhash": (KEY, _keys([status.blockhash for status in statuses])),
         "parent_blockhash": (KEY, _keys([status.parent_blockhash for status in statuses])),
         "block_time": (
@@ -109,6 +95,12 @@ def letter_id(letter: DeadLetter) -> bytes:
     digest = hashlib.blake2b(repr(place).encode(), digest_size=16)
     digest.update(letter.payload)
     return digest.digest()
+
+
+def _commitment(status: SlotStatus) -> int:
+    """A value that only a newer version knows is one that nobody told."""
+    known = status.commitment in Commitment.values()
+    return status.commitment if known else Commitment.COMMITMENT_UNKNOWN
 
 
 def _common(run: Run, rows: int) -> dict[str, tuple[pa.DataType, Values]]:
