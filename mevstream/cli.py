@@ -1,7 +1,7 @@
 """The command line: the list of commands, and one clear line for every error."""
 
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -28,16 +28,26 @@ app.add_typer(topics)
 app.add_typer(stack)
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def mevstream() -> None:
+def mevstream(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", "-V", is_eager=True, callback=_tell_version, help="Tell the version."
+        ),
+    ] = False,
+) -> None:
     """Stream processing for Solana MEV: transactions in, decoded swaps and opportunities out."""
 
 
 def main() -> NoReturn:
     """Entry point. Exit codes: 0 done, 1 an error told in one line, 2 usage, 130 interrupted."""
-    if sys.argv[1:] in (["--version"], ["-V"]):
-        print(__version__)
-        sys.exit(0)
     try:
         app()
     except MevstreamError as error:

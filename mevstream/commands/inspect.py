@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mevstream.commands.options import Slot
 from mevstream.errors import MevstreamError
 
 NAMES = {
@@ -19,13 +20,9 @@ SHOWN = 20
 def inspect(
     files: Annotated[
         list[str],
-        typer.Argument(
-            metavar="FILE...", help="Block files, folders or globs; - is standard input."
-        ),
+        typer.Argument(metavar="FILE", help="Block files, folders or globs; - is standard input."),
     ],
-    slot: Annotated[
-        int | None, typer.Option(min=0, help="Slot of a block that does not carry its own.")
-    ] = None,
+    slot: Slot = None,
     records: Annotated[
         str, typer.Option(help=f"Which records to print, comma-separated: {', '.join(NAMES)}.")
     ] = "transactions,swaps",

@@ -1,13 +1,14 @@
 """mevstream migrate: brings the warm store's tables and views to this version."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mevstream.commands.options import Data
+
 
 def migrate(
-    data: Annotated[Path | None, typer.Option(help="Folder of the warm store.")] = None,
+    data: Data = None,
     status: Annotated[bool, typer.Option("--status", help="Only list what is applied.")] = False,
 ) -> None:
     """Create or update the tables and views of the warm store.

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mevstream.commands.options import Data
+
 
 class Format(StrEnum):
     table = "table"
@@ -20,7 +22,7 @@ def query(
     sql: Annotated[str | None, typer.Argument(help="One statement; - reads it from stdin.")] = None,
     file: Annotated[Path | None, typer.Option(help="Read the statement from a file.")] = None,
     format: Annotated[Format, typer.Option(help="How to print the result.")] = Format.table,
-    data: Annotated[Path | None, typer.Option(help="Folder of the warm store.")] = None,
+    data: Data = None,
     write: Annotated[bool, typer.Option("--write", help="Allow changes to the store.")] = False,
 ) -> None:
     """Run one SQL statement on the warm store.

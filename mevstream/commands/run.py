@@ -1,22 +1,21 @@
 """mevstream run: the whole chain in one process, into the embedded warm store."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mevstream.commands.options import Data, Slot
 
 
 def run(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...", help="Block files, folders or globs; - is standard input."
+            metavar="SOURCE", help="Block files, folders or globs; - is standard input."
         ),
     ],
-    slot: Annotated[
-        int | None, typer.Option(min=0, help="Slot of a block that does not carry its own.")
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the warm store.")] = None,
+    slot: Slot = None,
+    data: Data = None,
     votes: Annotated[
         bool,
         typer.Option("--votes", help="Store vote transactions, too (they are counted anyway)."),

@@ -57,7 +57,7 @@ def simulate(
     """
     from mevstream.topologies.raw.simulator import Simulator, SimulatorConfig, output
 
-    if rate is not None and rate <= 0:
+    if rate is not None and not rate > 0:  # NaN neither
         raise InputError(f"--rate {rate}: has to be above zero")
     if out != STDOUT and slots is None:
         raise InputError("--slots is needed when files are written")
