@@ -9,7 +9,6 @@ from reference.decoder import Leg, Transaction
 from reference.load import Decoded
 
 BATCH = 256
-HUMIDIFI = "9H6tua7jkLhdm3w8BvgpTn5LZNU7g4ZynDmCiNN3q6Rp"
 # Venues that the package has a name for and the reference only sees as a flow.
 NAMED_BY_PACKAGE = {"raydium_cpmm_fork"}
 
