@@ -34,7 +34,7 @@ def compile_flags() -> list[str]:
 
 def generate_protobuf() -> None:
     """Writes schemas/*_pb2.py(i) beside the .proto files. Imports in them are absolute."""
-    protos = sorted((ROOT / "schemas").glob("*.proto"))
+    protos = sorted((ROOT / "mevstream/schemas").glob("*.proto"))
     outputs = [p.with_name(p.stem + "_pb2.py") for p in protos]
     newest = max(p.stat().st_mtime for p in protos)
     if all(o.exists() and o.stat().st_mtime >= newest for o in outputs):
