@@ -32,6 +32,8 @@ class ChdbEngine:
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        if "?" in str(folder):
+            raise MevstreamError(f"data directory {folder}: the store takes no '?' in its path")
         self._folder = folder
         self._lock = _lock(folder)
         self._unclean = folder / "writing"
