@@ -5,7 +5,6 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from rich import box
@@ -74,12 +73,7 @@ class ProgressLine:
         self._start = time.perf_counter()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.seconds = time.perf_counter() - self._start
         self._progress.stop()
 

@@ -6,7 +6,6 @@ may be lost with the process and comes again from the source.
 """
 
 from abc import ABC, abstractmethod
-from types import TracebackType
 from typing import ClassVar, Self
 
 from mevstream.topologies.chain import Record
@@ -54,10 +53,5 @@ class Sink(ABC):
         self.open()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()

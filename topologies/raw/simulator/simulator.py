@@ -34,8 +34,8 @@ _REWARD_TYPE_FEE = 1
 class Block:
     """One slot. data: solana.storage.ConfirmedBlock bytes; ends: int64, where each transaction
     (field 4 with its tag) ends in data, the first beginning at `start`; votes: uint8, 1 for a
-    vote; counts: transactions,
-    votes, failed and succeeded (without votes), tips, tip_lamports, fee_lamports, signatures."""
+    vote; counts: transactions, votes, failed and succeeded (without votes), tips, tip_lamports,
+    fee_lamports, signatures."""
 
     slot: int
     parent_slot: int
