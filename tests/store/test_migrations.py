@@ -132,3 +132,9 @@ def test_one_process_a_folder(engine: ChdbEngine, tmp_path: Path) -> None:
         check=True,
     )
     assert result.stdout.startswith(f"data directory {tmp_path / 'warm'} is in use by another")
+
+
+def test_a_path_that_the_engine_would_cut_off_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MevstreamError, match=r"no '\?' in its path"):
+        ChdbEngine(tmp_path / "what?")
+    assert list(tmp_path.iterdir()) == []
