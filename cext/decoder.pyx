@@ -43,6 +43,25 @@ cdef enum:
     INSTRUCTION_ERROR = 8
     CUSTOM = 25
 
+# Tags of RawBatch: number << 3 | wire type. tx_index may come packed or one by one.
+cdef enum:
+    SLOT = 8
+    PARENT_SLOT = 16
+    BLOCK_TIME = 24
+    TRANSACTIONS = 34
+    SEQ = 40
+    LAST = 48
+    SOURCE = 58
+    RECEIVED_NS = 65
+    FIRST_INDEX = 72
+    TX_INDEX_PACKED = 82
+    TX_INDEX = 85
+    BLOCKHASH = 90
+    PARENT_BLOCKHASH = 98
+    BLOCK_HEIGHT = 104
+    CHAIN = 114
+    COMMITMENT = 120
+
 # RawBatch, as far as it is not transactions.
 cdef struct Envelope:
     uint64_t slot
@@ -80,51 +99,51 @@ cdef bint read_envelope(Envelope* e, const uint8_t* p, const uint8_t* end) noexc
             p = mv_length(p, end, &length)
             if p == NULL:
                 return False
-            if tag == 34:
+            if tag == TRANSACTIONS:
                 e.n_records += 1
-            elif tag == 58 or tag == 114:
+            elif tag == SOURCE or tag == CHAIN:
                 if not mv_utf8(p, length):
                     return False
-                if tag == 58:
+                if tag == SOURCE:
                     e.source = p
                     e.n_source = length
                 else:
                     e.chain = p
                     e.n_chain = length
-            elif tag == 82:
+            elif tag == TX_INDEX_PACKED:
                 if length % 4:
                     return False
                 e.n_index += length // 4
-            elif tag == 90:
+            elif tag == BLOCKHASH:
                 e.blockhash = p
                 e.n_blockhash = length
-            elif tag == 98:
+            elif tag == PARENT_BLOCKHASH:
                 e.parent_blockhash = p
                 e.n_parent_blockhash = length
             p += length
             continue
-        if tag == 8:
+        if tag == SLOT:
             p = mv_varint(p, end, &e.slot)
-        elif tag == 16:
+        elif tag == PARENT_SLOT:
             p = mv_varint(p, end, &e.parent_slot)
-        elif tag == 24:
+        elif tag == BLOCK_TIME:
             p = mv_varint(p, end, &e.block_time)
             e.has_block_time = True
-        elif tag == 40:
+        elif tag == SEQ:
             p = mv_varint(p, end, &e.seq)
-        elif tag == 48:
+        elif tag == LAST:
             p = mv_varint(p, end, &e.last)
-        elif tag == 72:
+        elif tag == FIRST_INDEX:
             p = mv_varint(p, end, &e.first_index)
-        elif tag == 104:
+        elif tag == BLOCK_HEIGHT:
             p = mv_varint(p, end, &e.block_height)
             e.has_block_height = True
-        elif tag == 120:
+        elif tag == COMMITMENT:
             p = mv_varint(p, end, &e.commitment)
-        elif tag == 65 and end - p >= 8:
+        elif tag == RECEIVED_NS and end - p >= 8:
             e.received_ns = mv_u64(p)
             p += 8
-        elif tag == 85 and end - p >= 4:
+        elif tag == TX_INDEX and end - p >= 4:
             e.n_index += 1
             p += 4
         else:
@@ -291,12 +310,12 @@ cdef class BatchDecoder:
         if e.n_index:
             while p < end:
                 p = mv_tag(p, end, &tag)
-                if tag == 82:
+                if tag == TX_INDEX_PACKED:
                     p = mv_length(p, end, &length)
                     memcpy(c.positions + next_index, p, length)
                     next_index += length // 4
                     p += length
-                elif tag == 85:
+                elif tag == TX_INDEX:
                     c.positions[next_index] = mv_u32(p)
                     next_index += 1
                     p += 4
@@ -305,7 +324,7 @@ cdef class BatchDecoder:
             p = begin
         while p < end:
             p = mv_tag(p, end, &tag)
-            if tag != 34:
+            if tag != TRANSACTIONS:
                 p = mv_skip(p, end, tag, 0)
                 continue
             p = mv_length(p, end, &length)
