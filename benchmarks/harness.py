@@ -34,7 +34,7 @@ def one_core() -> None:
 
 
 def interleaved(
-    functions: Mapping[str, Callable[[], object]], repetitions: int = 50, *, warm_up: int = 3
+    functions: Mapping[str, Callable[[], object]], repetitions: int, *, warm_up: int = 3
 ) -> list[Row]:
     """Calls each function in turn, `repetitions` times: whatever disturbs the machine for a while
     disturbs all of them. The collector is off while the clock runs; results are freed outside it.
