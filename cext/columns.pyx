@@ -17,7 +17,7 @@ cdef enum:
 
 cdef bint columns_init(Columns* c) noexcept nogil:
     """Expects zeroed memory; 0 without memory."""
-    c.key_capacity = 4096
+    c.key_capacity = 512    # what a batch of 256 transactions has; it grows
     c.keys = <uint8_t*>malloc(32 * <size_t>c.key_capacity)
     c.slots = <Slot*>calloc(2 * <size_t>c.key_capacity, sizeof(Slot))
     return c.keys != NULL and c.slots != NULL

@@ -13,7 +13,7 @@ from mevstream.cext.wire cimport (
 # Mints and owners come as base58 text, and the same few again and again: decoded ones are kept by
 # their text. A cell is simply overwritten by the next text that falls on it.
 cdef enum:
-    CACHE_CELLS = 4096
+    CACHE_CELLS = 512
 
 cdef struct CachedKey:
     uint8_t text[44]
@@ -58,7 +58,7 @@ cdef bint text_key(Transaction* tx, const uint8_t* text, uint32_t n, uint8_t* ou
     if n < 32 or n > 44:
         return False
     cell = &(<CachedKey*>tx.key_cache)[
-        ((mv_u64(text) ^ mv_u64(text + n - 8)) * <uint64_t>0x9E3779B97F4A7C15) >> 52]
+        ((mv_u64(text) ^ mv_u64(text + n - 8)) * <uint64_t>0x9E3779B97F4A7C15) >> 55]
     if cell.n_text != n or memcmp(cell.text, text, n) != 0:
         if not mv_base58_key(text, n, cell.key):
             cell.n_text = 0
