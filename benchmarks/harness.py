@@ -34,22 +34,29 @@ def one_core() -> None:
 
 
 def interleaved(
-    functions: Mapping[str, Callable[[], object]], repetitions: int, *, warm_up: int = 3
+    functions: Mapping[str, Callable[[], object]],
+    rounds: int,
+    *,
+    in_a_row: int = 1,
+    warm_up: int = 3,
 ) -> list[Row]:
-    """Calls each function in turn, `repetitions` times: whatever disturbs the machine for a while
-    disturbs all of them. The collector is off while the clock runs; results are freed outside it.
+    """Takes turns, so that whatever disturbs the machine for a while disturbs all of them: in each
+    round each function is called `in_a_row` times. The first call of a row finds the caches as
+    the other functions left them; with more than one, the median tells of warm ones.
+    The collector is off while the clock runs; results are freed outside it.
     """
     samples: dict[str, list[float]] = {name: [] for name in functions}
     clock = time.perf_counter
-    for repetition in range(-warm_up, repetitions):
+    for number in range(-warm_up, rounds):
         for name, function in functions.items():
-            gc.collect(0)
-            gc.disable()
-            start = clock()
-            result = function()
-            elapsed = clock() - start
-            gc.enable()
-            del result
-            if repetition >= 0:
-                samples[name].append(elapsed)
+            for _ in range(in_a_row):
+                gc.collect(0)
+                gc.disable()
+                start = clock()
+                result = function()
+                elapsed = clock() - start
+                gc.enable()
+                del result
+                if number >= 0:
+                    samples[name].append(elapsed)
     return [Row(name, median(times), min(times)) for name, times in samples.items()]
