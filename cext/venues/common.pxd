@@ -1,10 +1,17 @@
 """What event readers of several venues share."""
 
 from libc.math cimport NAN
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from mevstream.cext.model cimport NO_ACCOUNT, Leg, Transaction
+from mevstream.cext.model cimport NO_ACCOUNT, Instruction, Leg, Transaction
 from mevstream.cext.wire cimport mv_equal32, mv_u128_double
+
+cdef inline uint16_t account_of(
+    const Transaction* tx, const Instruction* ix, uint32_t position) noexcept nogil:
+    """The account at that position, NO_ACCOUNT where it lies outside the key table."""
+    if position < ix.n_accounts and ix.accounts[position] < tx.n_keys:
+        return ix.accounts[position]
+    return NO_ACCOUNT
 
 cdef inline bint of_pool(const Transaction* tx, const Leg* leg, const uint8_t* pool) noexcept nogil:
     """Whether the 32 bytes are the leg's pool."""
@@ -20,6 +27,7 @@ cdef inline double price_of_root(const uint8_t* root, bint token_0_in) noexcept 
 
 cdef inline void mend_fee(
     uint64_t* amount, uint64_t transfer_fee, uint64_t leg_amount) noexcept nogil:
-    """Events tell amounts without a Token-2022 transfer fee, the transfers with it."""
+    """Events tell amounts without a Token-2022 transfer fee, the transfers with it. Likewise what
+    goes out of the vault to a referrer or host, beside what the trader gets."""
     if amount[0] != leg_amount and amount[0] + transfer_fee == leg_amount:
         amount[0] = leg_amount

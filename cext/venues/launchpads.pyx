@@ -6,7 +6,7 @@ from mevstream.cext.model cimport (
     EVENT_OTHER, EVENT_READ, EVENT_SELF_CPI, EventVerdict, Leg, SwapEvent, Transaction,
 )
 from mevstream.cext.registry cimport add_venue, discriminator
-from mevstream.cext.venues.common cimport of_pool
+from mevstream.cext.venues.common cimport mend_fee, of_pool
 from mevstream.cext.wire cimport mv_u64
 
 # Event discriminators.
@@ -32,8 +32,9 @@ cdef EventVerdict read_launchlab(
     # Fees are on the quote side; the event's amount there counts them, the vault may not.
     if data[direction] != 0:
         event.fee_in_output = True
-        if event.amount_out != leg.amount_out and event.amount_out + event.fee == leg.amount_out:
-            event.amount_out = leg.amount_out
+        mend_fee(&event.amount_out, event.fee, leg.amount_out)
+        # Of the fees, only the sharer's is paid out at once.
+        mend_fee(&event.amount_out, mv_u64(data + (128 if short_form else 136)), leg.amount_out)
     elif event.amount_in != leg.amount_in and event.amount_in - event.fee == leg.amount_in:
         event.amount_in = leg.amount_in
     base = mv_u64(data + 48)

@@ -6,7 +6,7 @@ from mevstream.cext.model cimport (
     EVENT_LOG, EVENT_OTHER, EVENT_READ, EVENT_SELF_CPI, EventVerdict, Leg, SwapEvent, Transaction,
 )
 from mevstream.cext.registry cimport add_venue, discriminator
-from mevstream.cext.venues.common cimport of_pool, price_of_root
+from mevstream.cext.venues.common cimport mend_fee, of_pool, price_of_root
 from mevstream.cext.wire cimport mv_u64
 
 # Event discriminators.
@@ -31,6 +31,8 @@ cdef EventVerdict read_dlmm(
         event.fee = (mv_u64(data + 121) + mv_u64(data + 129) + mv_u64(data + 137)
                      + mv_u64(data + 145))
         event.fee_in_output = data[153] == 0
+        if event.fee_in_output:
+            mend_fee(&event.amount_out, mv_u64(data + 145), leg.amount_out)
     else:
         return EVENT_OTHER
     # Amounts are told without a Token-2022 transfer fee, which the event does not have.
@@ -43,8 +45,9 @@ cdef EventVerdict read_dlmm(
 cdef EventVerdict read_damm_v2(
     const Transaction* tx, const Leg* leg, const uint8_t* data, uint32_t n, SwapEvent* event) noexcept nogil:
     """EvtSwap2: 8 pool, 40 direction (0 = a in), 41 fee mode, 92 sqrt price after, 108 to 139 four
-    fees, 140 in and 148 out with transfer fees. EvtSwap (until 2025): 8 pool, 40 direction, 58
-    out, 66 sqrt price after, 82 to 113 four fees, 114 in."""
+    fees (the last the referrer's, who is paid by a transfer of its own), 140 in and 148 out with
+    transfer fees. EvtSwap (until 2025): 8 pool, 40 direction, 58 out, 66 sqrt price after, 82 to
+    113 four fees as before, 114 in."""
     cdef uint32_t i
     if n >= 188 and mv_u64(data) == EVT_SWAP_2 and of_pool(tx, leg, data + 8):
         event.amount_in = mv_u64(data + 140)
@@ -54,6 +57,8 @@ cdef EventVerdict read_damm_v2(
             event.fee += mv_u64(data + 108 + 8 * i)
         # Mode 0 takes fees from the output, the others always from token b.
         event.fee_in_output = data[41] == 0 or data[40] == 0
+        if event.fee_in_output:
+            mend_fee(&event.amount_out, mv_u64(data + 132), leg.amount_out)
     elif n >= 130 and mv_u64(data) == EVT_SWAP and of_pool(tx, leg, data + 8):
         event.amount_in = mv_u64(data + 114)
         event.amount_out = mv_u64(data + 58)
@@ -62,6 +67,7 @@ cdef EventVerdict read_damm_v2(
             event.fee += mv_u64(data + 82 + 8 * i)
         event.fee_in_output = data[40] == 0   # b in: either side, by a mode it does not tell
         event.has_fee = data[40] == 0
+        mend_fee(&event.amount_out, mv_u64(data + 106), leg.amount_out)
         return EVENT_READ
     else:
         return EVENT_OTHER
@@ -97,6 +103,8 @@ cdef EventVerdict read_dbc(
     event.has_fee = True
     event.fee = mv_u64(data + 139) + mv_u64(data + 147) + mv_u64(data + 155)
     event.fee_in_output = mv_u64(data + 91) == mv_u64(data + 99)
+    if event.fee_in_output:
+        mend_fee(&event.amount_out, mv_u64(data + 155), leg.amount_out)
     return EVENT_READ
 
 

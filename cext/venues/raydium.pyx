@@ -7,7 +7,7 @@ from mevstream.cext.model cimport (
     Transaction, Transfer,
 )
 from mevstream.cext.registry cimport add_venue, discriminator
-from mevstream.cext.venues.common cimport mend_fee, of_pool, price_of_root
+from mevstream.cext.venues.common cimport account_of, mend_fee, of_pool, price_of_root
 from mevstream.cext.wire cimport mv_u64
 
 # Event discriminators.
@@ -101,10 +101,10 @@ cdef uint32_t router_legs(
             given = given or transfers[i].source == ix.accounts[k + 4]
         if not (paid and given):
             continue
-        legs[count].pool = ix.accounts[k + 1]
-        legs[count].vault_in = ix.accounts[k + 3]
-        legs[count].vault_out = ix.accounts[k + 4]
-        legs[count].trader = ix.accounts[0]
+        legs[count].pool = account_of(tx, ix, k + 1)
+        legs[count].vault_in = account_of(tx, ix, k + 3)
+        legs[count].vault_out = account_of(tx, ix, k + 4)
+        legs[count].trader = account_of(tx, ix, 0)
         count += 1
     return count
 
