@@ -1,6 +1,8 @@
 """The command line: the list of commands, and one clear line for every error."""
 
+import os
 import sys
+from contextlib import suppress
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,7 +17,12 @@ from mevstream.commands.stack import stack
 from mevstream.commands.topics import topics
 from mevstream.errors import MevstreamError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="markdown")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
 
 # Each command is one module of mevstream/commands; those import what is heavy (stores, numpy)
 # inside the command, so that --help stays quick.
@@ -48,12 +55,53 @@ def mevstream(
 
 def main() -> NoReturn:
     """Entry point. Exit codes: 0 done, 1 an error told in one line, 2 usage, 130 interrupted."""
+    _open_closed_streams()
+    try:
+        code = _call()
+        # Else what is still buffered is written, and may fail, when nobody can tell it any more.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): no error.
+        code = 0
+        _drop_output()
+    except OSError as error:
+        code = _told(f"{error.filename or 'output'}: {error.strerror or error}")
+        _drop_output()
+    sys.exit(code)
+
+
+def _call() -> int | str | None:
     try:
         app()
     except MevstreamError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        return _told(str(error))
     except SystemExit as leaving:
-        # The reader of our output went away (`| head`): no error, though typer takes it for one.
-        sys.exit(0 if isinstance(leaving.__context__, BrokenPipeError) else leaving.code)
-    sys.exit(0)
+        if isinstance(leaving.__context__, BrokenPipeError):
+            raise leaving.__context__ from None
+        return leaving.code
+    return 0
+
+
+def _told(message: str) -> int:
+    with suppress(OSError):
+        print(f"error: {message}", file=sys.stderr)
+    return 1
+
+
+def _open_closed_streams() -> None:
+    """A stream that the caller has closed (`>&-`) reads nothing and takes everything. Its number
+    must be taken before any other file is opened: that file would get what is printed."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+
+
+def _drop_output() -> None:
+    """What could not be written is not tried again when the interpreter ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

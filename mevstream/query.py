@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ def run_query(sql: str, folder: Path, output_format: str, *, write: bool = False
     try:
         if output_format != "arrow":
             sql = _with_base58(engine, sql)
-        _PRINTERS[output_format](_pieces(engine, sql, _FORMATS[output_format]))
+        # A result that is given up half-way must end before its connection does.
+        with closing(_pieces(engine, sql, _FORMATS[output_format])) as pieces:
+            _PRINTERS[output_format](pieces)
         sys.stdout.flush()
     except ReadOnlyError:
         raise MevstreamError("the statement would change the store: that needs --write") from None
@@ -59,13 +62,14 @@ def run_query(sql: str, folder: Path, output_format: str, *, write: bool = False
         engine.close()
 
 
-def _pieces(engine: ChdbEngine, sql: str, engine_format: str) -> Iterator[bytes]:
+def _pieces(engine: ChdbEngine, sql: str, engine_format: str) -> Generator[bytes]:
     """The result as documents of the format, at least one."""
     empty = True
     try:
-        for piece in engine.chunks(sql, engine_format):
-            empty = False
-            yield piece
+        with closing(engine.chunks(sql, engine_format)) as chunks:
+            for piece in chunks:
+                empty = False
+                yield piece
     except EngineError as error:
         # SHOW, DESCRIBE, EXPLAIN and whatever returns no rows come as a whole or not at all.
         if not empty or "Streaming query is not supported" not in str(error):

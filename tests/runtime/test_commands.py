@@ -190,3 +190,69 @@ def test_interrupt_ends_in_good_order(tmp_path: Path, number: signal.Signals) ->
         "csv",
     )
     assert done.stdout.splitlines()[1] == b"1,0"
+
+
+def piped(*arguments: str | Path, to: str) -> bytes:
+    """What is said on standard error, with the exit code, when output goes to a shell's `to`."""
+    words = [sys.executable, "-m", "mevstream", *map(str, arguments)]
+    script = f'{{ "$@"; echo "code $?" >&2; }} {to}'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *words], cwd=ROOT, capture_output=True, timeout=60
+    )
+    return done.stderr
+
+
+OUTPUTS = ["table", "csv", "json", "jsonl", "arrow"]
+MUCH = "SELECT number, repeat('much', 9) AS text FROM numbers(200000)"
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_reader_that_goes_away_is_no_error(warm: Path, output: str) -> None:
+    """ends at once: a result that is given up must end before the engine does."""
+    told = piped("query", MUCH, "--data", warm, "--format", output, to="| head -c 100")
+    assert told == b"code 0\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_full_disk_is_told(warm: Path, output: str) -> None:
+    told = piped("query", MUCH, "--data", warm, "--format", output, to=">/dev/full")
+    assert told == b"error: output: No space left on device\ncode 1\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
+def test_a_full_disk_is_told_by_every_command(warm: Path, chain: Path) -> None:
+    for arguments in (("--version",), ("inspect", chain), ("run", chain, "--data", warm)):
+        told = piped(*arguments, to=">/dev/full")
+        assert told == b"error: output: No space left on device\ncode 1\n"
+
+
+def test_closed_streams(warm: Path, chain: Path) -> None:
+    assert piped("inspect", chain, to=">&-") == b"code 0\n"
+    assert piped("query", MUCH, "--data", warm, to=">&-") == b"code 0\n"
+    assert piped("inspect", "-", to="<&-") == b"error: -: is empty\ncode 1\n"
+
+
+@pytest.mark.parametrize("name", ["file:store", ":memory:", "a b%20&c=d#e"])
+def test_a_store_lies_where_it_was_told_to(chain: Path, tmp_path: Path, name: str) -> None:
+    """whatever the name would mean in a connection string."""
+    words = [sys.executable, "-m", "mevstream", "run", str(chain), "--data", name, "--quiet"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(words, cwd=tmp_path, env=environment, check=True, timeout=60)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "store").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        (b"what?", b"the store takes no '?' in its path"),
+        (b"\xff", b"its path must be UTF-8"),
+    ],
+)
+def test_a_store_cannot_lie_there(chain: Path, tmp_path: Path, name: bytes, cause: bytes) -> None:
+    folder = os.fsencode(tmp_path) + b"/" + name
+    done = command("run", chain, "--data", os.fsdecode(folder))
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert cause in done.stderr
+    assert not list(tmp_path.iterdir())

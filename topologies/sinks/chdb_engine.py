@@ -4,7 +4,7 @@ import fcntl
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,9 +32,7 @@ class ChdbEngine:
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        if "?" in str(folder):
-            raise MevstreamError(f"data directory {folder}: the store takes no '?' in its path")
-        self._folder = folder
+        path = _store_path(folder)
         self._lock = _lock(folder)
         self._unclean = folder / "writing"
         # Loading the engine takes a second and 200 MB of shared pages: not before it is needed.
@@ -43,7 +41,7 @@ class ChdbEngine:
         options = {} if read_only else _WRITER_OPTIONS
         arguments = "&".join(f"{name}={value}" for name, value in options.items())
         try:
-            self._connection: Any = Connection(f"{folder / 'store'}?{arguments}")
+            self._connection: Any = Connection(f"{path}?{arguments}")
             if read_only:
                 self.execute("SET readonly = 1")
         except Exception as error:
@@ -75,7 +73,7 @@ class ChdbEngine:
         except RuntimeError as error:
             raise _engine_error(error) from None
 
-    def chunks(self, sql: str, output_format: str) -> Iterator[bytes]:
+    def chunks(self, sql: str, output_format: str) -> Generator[bytes]:
         """The result of a SELECT, piece by piece; each piece is a whole document of the format,
         with its head. Raises EngineError, also in mid-result."""
         try:
@@ -123,6 +121,19 @@ class _Pipe(io.RawIOBase):
         view = memoryview(data)
         self._inserter.append(view)
         return view.nbytes
+
+
+def _store_path(folder: Path) -> str:
+    """The engine's own folder as it must be named in a connection string."""
+    # Absolute, for "file:x" and ":memory:" have a meaning of their own there.
+    path = str(folder.absolute() / "store")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise MevstreamError(f"data directory {folder}: its path must be UTF-8") from None
+    if "?" in path:
+        raise MevstreamError(f"data directory {folder}: the store takes no '?' in its path")
+    return path
 
 
 def _lock(folder: Path) -> IO[str]:
