@@ -189,6 +189,7 @@ def test_command_streams_to_stdout(tmp_path: Path):
         (["out", "--slots", "1", "--rate", "0"], b"--rate"),
         (["out", "--slots", "1", "--seed", "-3"], b"seed"),
         (["out", "--slots", "1", "--first-slot", "5"], b"first_slot"),
+        (["out", "--slots", "1", "--first-slot", str(2**64)], b"first_slot"),
         (["file", "--slots", "1"], b"file"),
         (["out", "--slots", "1", "--truth", "no/such/folder/t.jsonl"], b"no/such/folder"),
     ],
@@ -215,3 +216,19 @@ def add_and_raise(path: Path, block: Block, error: BaseException) -> None:
     with suppress(type(error)), output.TruthFile(path) as truth:
         truth.add(block)
         raise error
+
+
+def test_truth_through_a_pipe_or_a_link(blocks: list[Block], tmp_path: Path):
+    """Neither is replaced by a file."""
+    plain, link, pipe = (tmp_path / name for name in ("plain", "link", "pipe"))
+    link.symlink_to(tmp_path / "target")
+    os.mkfifo(pipe)
+    # Open for reading and writing, so that neither end waits for the other.
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    for path in (plain, link, pipe):
+        with output.TruthFile(path) as truth:
+            truth.add(blocks[0])
+    assert link.is_symlink()
+    assert pipe.is_fifo()
+    assert link.read_bytes() == plain.read_bytes() == os.read(reader, 1 << 20)
+    os.close(reader)

@@ -93,6 +93,8 @@ class SimulatorConfig:
         ):
             if getattr(self, name) < least:
                 raise InputError(f"simulator: {name} is {getattr(self, name)}, less than {least}")
+        if self.first_slot >= 2**63:
+            raise InputError(f"simulator: first_slot {self.first_slot} is 2**63 or more")
         if not 0 <= self.seed < 2**64:
             raise InputError(f"simulator: seed {self.seed} is not an unsigned 64-bit number")
         if not 1 <= self.mints_per_group <= 32:

@@ -87,7 +87,9 @@ class TruthFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._partial = path.with_name(path.name + _PARTIAL)
+        # A pipe, a device or a link is written to as it is: a new file must not take its place.
+        special = path.is_symlink() or (path.exists() and not path.is_file())
+        self._partial = path if special else path.with_name(path.name + _PARTIAL)
 
     def __enter__(self) -> TruthFile:
         with _told(self._partial):
@@ -109,6 +111,8 @@ class TruthFile:
     ) -> None:
         with _told(self._path):
             self._file.close()
+            if self._partial == self._path:
+                return
             if kind is None or not issubclass(kind, Exception):
                 self._partial.replace(self._path)
             else:
