@@ -33,7 +33,7 @@ def run() -> Report:
             "blocks and truth": each(lambda block: block.truth),
             "blocks as Yellowstone updates": each(yellowstone_update),
         },
-        repetitions=15,
+        rounds=15,
     )
     calls = 3 * (15 + 3)
     per_row = done["transactions"] / calls

@@ -24,6 +24,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # 4 and 5 vaults, 6 their owner, 7 an event authority, 8 a mint, then others; programs are last.
 ACCOUNTS = 24
 PROGRAM, TOKEN_PROGRAM, ROUTER = range(ACCOUNTS, ACCOUNTS + 3)
+# swap_router_base_in, which the reference leaves out: payer, input, mint, three programs, then of
+# one hop config, pool, output, vaults, mint, observation and tick arrays.
+RAYDIUM_CLMM = "CAMMCzo5YL8w4VFF8KVHrK22GGUsp5VTaW7grrKgrWqK"
+HOP = (0, 1, 9, 10, 10, 11, 12, 3, 2, 4, 5, 8, 13, 14, 15)
 # A real transaction beyond this size adds time, not variety.
 MAX_SEED_BYTES = 12_000
 VOTE_LOGS = 2
@@ -43,6 +47,7 @@ def made_transactions() -> list[bytes]:
         for prefixes, shape in shapes:
             accounts = _accounts(shape)
             calls += [(program, bytes.fromhex(prefix), accounts) for prefix in prefixes]
+    calls.append((RAYDIUM_CLMM, bytes.fromhex("457d73daf5baf2c4"), HOP))
     return [
         _transaction(*call, routed, random).SerializeToString()
         for call in calls
