@@ -1,5 +1,6 @@
 """mevstream query: SQL on the embedded warm store."""
 
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -42,4 +43,6 @@ def query(
         text = file.read_text() if file else sys.stdin.read() if sql == "-" else sql
     except (OSError, UnicodeDecodeError) as error:
         raise MevstreamError(f"{file or 'standard input'}: {error}") from None
+    # The engine does not return to Python until it has a result, so nobody else could end it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     run_query(text or "", load_settings(store=data).store, format, write=write)

@@ -436,3 +436,18 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch, blocks: list[Block]) ->
 def test_options_out_of_range(options: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         open_sources(["-"], **options)
+
+
+def test_an_input_is_named_with_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "7.json"
+    path.parent.mkdir()
+    path.write_bytes(b"{")
+    with pytest.raises(InputError) as refused:
+        list(open_sources([str(tmp_path)]))
+    assert str(refused.value).startswith(f"{path}: ")
+
+
+def test_a_link_that_leads_nowhere_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "7.json").symlink_to(tmp_path / "gone" / "7.json")
+    with pytest.raises(InputError, match=r"/7\.json: No such file"):
+        list(open_sources([str(tmp_path)]))

@@ -1,5 +1,6 @@
 """Whatever an input holds, it is read or refused with InputError; nothing else comes out."""
 
+import copy
 import gzip
 import io
 import sys
@@ -89,7 +90,8 @@ def test_json_with_values_replaced(block_text: bytes, seed: int, count: int) -> 
                 other, name = random.choice(list(places(block)))
                 container[key] = orjson.loads(orjson.dumps(other[name]))
             case _:
-                container[key] = random.choice(STRANGE)
+                # A copy, for the next mutation may change it.
+                container[key] = copy.deepcopy(random.choice(STRANGE))
     outcome(orjson.dumps(block))
 
 

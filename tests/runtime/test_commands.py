@@ -256,3 +256,27 @@ def test_a_store_cannot_lie_there(chain: Path, tmp_path: Path, name: bytes, caus
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert cause in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_long_query_ends_by_an_interrupt(warm: Path) -> None:
+    sql = "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)"
+    words = [sys.executable, "-m", "mevstream", "query", sql, "--data", str(warm)]
+    running = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.wait(4)  # by then the engine is at it
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate(timeout=20)
+    finally:
+        running.kill()
+    assert (running.returncode, told) == (-signal.SIGINT, b"")
+
+
+def test_a_terminal_without_unicode(warm: Path, chain: Path) -> None:
+    sql = "SELECT 'ü…' AS text"
+    done = command("query", sql, "--data", warm, PYTHONIOENCODING="ascii")
+    assert b"\\xfc\\u2026" in done.stdout
+    assert (done.returncode, done.stderr) == (0, b"")
+    report = command("run", chain, "--data", warm, PYTHONIOENCODING="latin-1")
+    assert b"largest swaps" in report.stdout
+    assert (report.returncode, report.stderr) == (0, b"")

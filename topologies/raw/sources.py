@@ -67,14 +67,19 @@ def _read_all(
     counts: Counter[str],
 ) -> Iterator[bytes]:
     assembler = SlotAssembler(writer, counts)
+    file = ""
     try:
         for file in files:
             counts["inputs"] += 1
             with open_stream(file) as stream:
                 yield from _read(stream, slot, writer, assembler, max_bytes, counts)
-    except InputError:
+    except InputError as error:
         assembler.close_all(last=False)
         yield from assembler.drain()
+        # Readers know the file's name only, and folders hold many of one name.
+        folder, name = os.path.split(file)
+        if folder and str(error).startswith(f"{name}:"):
+            raise InputError(os.path.join(folder, str(error))) from None
         raise
     assembler.close_all()
     yield from assembler.drain()
@@ -147,7 +152,8 @@ def _files_below(folder: str) -> list[str]:
     for path, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [os.path.join(path, name) for name in names if not name.startswith(".")]
-    files = [file for file in files if os.path.isfile(file)]
+    # A link that leads nowhere stays, to be told when its turn comes.
+    files = [file for file in files if os.path.isfile(file) or not os.path.exists(file)]
     if not files:
         raise InputError(f"{folder}: holds no files")
     return sorted(files, key=_natural)
