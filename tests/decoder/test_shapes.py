@@ -19,7 +19,7 @@ JUPITER = "JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4"
 OKX = "6m2CDdhRgxpH4WjvdzxAYbGxwdGUz5MziiL5jek2kBma"
 SWAP = bytes.fromhex("f8c69e91e17587c8")
 CONFIRMED, DIFFERS = 1, 2
-Row = tuple[int, int, int, int]  # amount in, amount out, trader in, trader out
+Row = tuple[int, int, int | None, int | None]  # amount in, amount out, trader in, trader out
 
 
 def u64(*numbers: int) -> bytes:
