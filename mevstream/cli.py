@@ -3,7 +3,6 @@
 import os
 import sys
 from contextlib import suppress
-from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
@@ -57,9 +56,10 @@ def mevstream(
 def main() -> NoReturn:
     """Entry point. Exit codes: 0 done, 1 an error told in one line, 2 usage, 130 interrupted."""
     _open_closed_streams()
-    if isinstance(sys.stdout, TextIOWrapper):
-        # What the terminal's encoding does not have is shown as an escape, as on standard error.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    # What the terminal's encoding does not have is shown as an escape, as on standard error.
+    # (A stream that a caller has put in place may not be one to configure.)
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(errors="backslashreplace")
     try:
         code = _call()
         # Else what is still buffered is written, and may fail, when nobody can tell it any more.

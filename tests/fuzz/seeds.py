@@ -42,7 +42,9 @@ def shared_data() -> Path | None:
 def made_transactions() -> list[bytes]:
     """For each swap instruction of each venue one transaction that calls it, and one routed."""
     random = Random(0)
-    calls = [(program, b"\x09", range(17)) for program in (RAYDIUM_V4, RAYDIUM_STABLE)]
+    calls: list[tuple[str, bytes, Sequence[int]]] = [
+        (program, b"\x09", range(17)) for program in (RAYDIUM_V4, RAYDIUM_STABLE)
+    ]
     for program, (_, shapes) in VENUES.items():
         for prefixes, shape in shapes:
             accounts = _accounts(shape)
