@@ -1,6 +1,6 @@
 """Events confirm and enrich the legs that the transfers gave.
 
-Three transports (PF 2.2): an inner instruction of the program to itself, a log line
+Three transports: an inner instruction of the program to itself, a log line
 `Program data: <base64>`, Raydium v4's `ray_log`. A log line belongs to the program on top of the
 invoke stack, not to whoever knows its discriminator: several programs share those.
 """
@@ -179,7 +179,8 @@ cdef void check_route(
 
 cdef void read_router_event(
     Transaction* tx, Decoded* d, const Program* router, const uint8_t* data, uint32_t n) noexcept nogil:
-    """Layouts: PF 2.14; OKX's is 8 dex u8, 9 in u64, 17 out u64."""
+    """Jupiter (jup-ag/instruction-parser): 8 amm, 40 mint in, 72 in, 80 mint out, 112 out; its newer
+    list of hops: 8 count u32, then mint, amount, mint, amount each. OKX: 8 dex u8, 9 in, 17 out."""
     cdef uint64_t kind
     cdef uint32_t count, i
     cdef const uint8_t* hop

@@ -140,7 +140,8 @@ cdef bint find_trade(
 
 
 cdef inline bint writable(const Transaction* tx, uint32_t account) noexcept nogil:
-    """By the message's header and the order of the key table (PF 5.3)."""
+    """By the message's header and the order of the key table (writable signers, readonly
+    signers, writable, readonly; then loaded writable, loaded readonly)."""
     if account < tx.n_required_signatures:
         return account + tx.n_readonly_signed < tx.n_required_signatures
     if account < tx.n_static:

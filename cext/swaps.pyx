@@ -30,7 +30,7 @@ cdef enum:
     MAX_TRACE = 1024
     LEGS_AN_INSTRUCTION = 16
 
-# Jito's eight tip accounts (PF 4.1), and what a key must start with to be asked for.
+# Jito's eight tip accounts (addresses derived from its tip program's seeds), and what a key must start with to be asked for.
 TIP_ACCOUNTS = (
     "96gYZGLnJYVFmbjzopPSU6QiEV5fGqZNyN9nmNhvrZU5",
     "HFqU5x63VTqvQss8hp11i4wVV8bD44PvwucfZ2bU7gRe",
@@ -50,7 +50,7 @@ memset(may_be_tip, 0, sizeof(may_be_tip))
 for _i in range(8):
     may_be_tip[tip_accounts[_i][0]] = True
 
-# Keys whose base58 text starts with "jitodontfront" (PF 4.5): from the first to before the second.
+# Keys whose base58 text starts with "jitodontfront" (docs.jito.wtf): from the first to before the second.
 cdef uint8_t[16] DONTFRONT_FROM = [
     0x0a, 0xf1, 0xc3, 0x43, 0x21, 0x88, 0xca, 0x3a, 0x63, 0x51, 0x35, 0xa1, 0x3a, 0x18, 0x95, 0x1a]
 cdef uint8_t[16] DONTFRONT_TO = [
@@ -87,7 +87,7 @@ cdef void read_token_instruction(
     Transaction* tx, Decoded* d, const Instruction* ix, uint32_t position, bint token_2022,
 ) noexcept nogil:
     """Transfers, and the token accounts that a transaction creates for itself (which no balance
-    names if it closes them too). Layouts: PF 5.5 and the SPL token program."""
+    names if it closes them too). Layouts: the SPL token programs'."""
     cdef Transfer* transfer = &d.transfers[d.n_transfers]
     cdef TokenAccount* entry
     cdef uint16_t account = 0, mint = 0, owner = 0
@@ -163,7 +163,7 @@ cdef void read_system_instruction(
 
 
 cdef void read_budget_instruction(Decoded* d, const Instruction* ix) noexcept nogil:
-    """Compute budget: 2 = unit limit, 3 = price of a unit in micro-lamports (PF 5.5)."""
+    """Compute budget: 2 = unit limit, 3 = price of a unit in micro-lamports."""
     if ix.n_data >= 5 and ix.data[0] == 2:
         d.cu_limit = mv_u32(ix.data + 1)
     elif ix.n_data >= 9 and ix.data[0] == 3:

@@ -1,4 +1,4 @@
-"""Bonding curves of launchpads other than Pump.fun (PF 2.13)."""
+"""Bonding curves of launchpads other than Pump.fun. Layouts: their public IDLs."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 

@@ -1,4 +1,7 @@
-"""Meteora DLMM, DAMM v1 and v2, dynamic bonding curve (PF 2.7 to 2.9)."""
+"""Meteora DLMM, DAMM v1 and v2, dynamic bonding curve.
+
+Layouts: MeteoraAg/dlmm-sdk, MeteoraAg/damm-v2, MeteoraAg/damm-v1-sdk, and the public IDL of DBC.
+"""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 

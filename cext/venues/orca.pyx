@@ -1,4 +1,4 @@
-"""Orca Whirlpool and its forks (PF 2.6)."""
+"""Orca Whirlpool and its forks. Layouts: orca-so/whirlpools."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 

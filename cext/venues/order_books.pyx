@@ -1,4 +1,6 @@
-"""Order books that settle a taker's trade in one instruction (PF 2.12).
+"""Order books that settle a taker's trade in one instruction.
+
+Layouts: Ellipsis-Labs/phoenix-v1, openbook-dex/openbook-v2; Manifest's as seen in transactions.
 
 Books that move funds in another instruction than the one that trades (OpenBook v1, Serum) have
 no leg by this rule; neither have placing, cancelling and settling.

@@ -1,4 +1,4 @@
-"""Oracle-driven market makers with closed source (PF 2.13), and fills by a maker.
+"""Oracle-driven market makers with closed source, and fills by a maker.
 
 Their layouts are observed, not published, and change without notice: where the accounts named
 here see no transfers, the leg is taken from the token flow. Most of what these programs are sent

@@ -1,4 +1,4 @@
-"""Pump.fun's bonding curve and PumpSwap (PF 2.10, 2.11)."""
+"""Pump.fun's bonding curve and PumpSwap. Layouts: pump-fun/pump-public-docs."""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 

@@ -1,4 +1,7 @@
-"""Raydium AMM v4, CLMM with its clones, CPMM with its clones (PF 2.3 to 2.5)."""
+"""Raydium AMM v4, CLMM with its clones, CPMM with its clones.
+
+Layouts: raydium-io/raydium-amm, raydium-io/raydium-clmm, raydium-io/raydium-cp-swap.
+"""
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 

@@ -1,6 +1,7 @@
 """Which instruction of which program is a swap, and where its accounts stand.
 
-From protocol-facts §2, public interface descriptions, and the transfers seen in real transactions.
+From the programs' sources, public interface descriptions, and the transfers that real transactions
+show.
 Negative positions count from the end.
 """
 

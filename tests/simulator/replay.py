@@ -196,7 +196,7 @@ def layouts(call: Call) -> Iterator[Layout]:
 
 
 def swaps(transaction: Transaction, slot: int, fee_of: Mapping[str, int]) -> list[dict]:
-    """The swap records by design §9: the pool's side, from transfers below the instruction."""
+    """The swap records by the rule of the pool's side, from transfers below the instruction."""
     mints = {}
     for balance in (
         *transaction.message.meta.pre_token_balances,
