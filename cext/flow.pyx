@@ -14,7 +14,7 @@ from libc.string cimport memset
 
 from mevstream.cext.balances cimport mint_of
 from mevstream.cext.model cimport (
-    MAX_LEGS, NO_ACCOUNT, NONE, ROUTER, TOKEN, TOKEN_2022, VENUE, Decoded, Instruction, Leg,
+    MAX_KEYS, MAX_LEGS, NO_ACCOUNT, NONE, ROUTER, TOKEN, TOKEN_2022, VENUE, Decoded, Instruction, Leg,
     Program, TokenAccount, Transaction, Transfer,
 )
 from mevstream.cext.registry cimport find_program, name_index
@@ -124,6 +124,8 @@ cdef bint find_trade(
     the transaction; where neither side did (a router pays for its user), the first to pay."""
     cdef uint32_t end = tx.instructions[position].end, i, stage
     cdef const Transfer* transfer
+    cdef bint tried[MAX_KEYS]      # once an authority: what it trades does not depend on the transfer
+    memset(tried, 0, sizeof(tried))
     for stage in range(2):
         for i in range(d.n_transfers):
             transfer = &d.transfers[i]
@@ -131,8 +133,9 @@ cdef bint find_trade(
                 continue
             if strict and tx.instructions[transfer.position].parent != position:
                 continue
-            if stage == 0 and not signed_by(tx, transfer.authority):
+            if signed_by(tx, transfer.authority) != (stage == 0) or tried[transfer.authority]:
                 continue
+            tried[transfer.authority] = True
             if trade_of(tx, d, position, transfer.authority, strict, paid, given):
                 trader[0] = transfer.authority
                 return True

@@ -27,7 +27,7 @@ from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64
 
 cdef enum:
     # The runtime allows 64 instructions in all; a transaction with more than this is no real one.
-    MAX_TRACE = 1024
+    MAX_TRACE = 256
     LEGS_AN_INSTRUCTION = 16
 
 # Jito's eight tip accounts (addresses derived from its tip program's seeds), and what a key must start with to be asked for.

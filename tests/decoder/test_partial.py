@@ -56,3 +56,14 @@ def test_inner_instructions_of_no_instruction() -> None:
     view = decoded(message)
     assert view.tx_flags.tolist() == [SUCCESS | PARTIAL]
     assert view.tx_inner_instructions.tolist() == [0]
+
+
+def test_more_instructions_than_any_real_transaction_has() -> None:
+    message = transaction()
+    group = message.meta.inner_instructions.add(index=0)
+    for _ in range(1_000):
+        group.instructions.add(program_id_index=1, stack_height=2)
+    view = decoded(message)
+    assert view.tx_flags.tolist() == [SUCCESS | PARTIAL]
+    assert view.tx_inner_instructions.tolist() == [1_000]
+    assert view.n_swaps == 0
