@@ -9,6 +9,7 @@
 | `mev.seq`            | position of the batch in its slot                              |
 | `mev.last`           | `1` where the batch closes its slot, else `0`                  |
 | `mev.first-seen-ns`  | when a source first saw the data, nanoseconds since the epoch  |
+| `mev.origin`         | `partition/partitions/offset` of the raw record behind this one |
 | `traceparent`        | W3C Trace Context (https://www.w3.org/TR/trace-context)        |
 
 Numbers are decimal text. Of a header that comes twice the last one counts, as in Kafka's clients.
@@ -17,6 +18,7 @@ Numbers are decimal text. Of a header that comes twice the last one counts, as i
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mevstream.codecs.frames import MAX_SIZE, compress, decompress
 from mevstream.errors import InputError
@@ -28,7 +30,8 @@ Header = tuple[str, bytes | None]
 """As Kafka clients have them; None is Kafka's null."""
 
 _CODECS = ("zstd", "none")
-_U32, _U64 = 2**32 - 1, 2**64 - 1
+_U32, _U64, _I64 = 2**32 - 1, 2**64 - 1, 2**63 - 1
+_ORIGIN = re.compile(r"[0-9]{1,9}/[0-9]{1,9}/[0-9]{1,19}")
 # Later versions of Trace Context may be longer; nobody may send version ff or zero ids.
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
@@ -44,9 +47,22 @@ _KNOWN = frozenset(
         "mev.seq",
         "mev.last",
         "mev.first-seen-ns",
+        "mev.origin",
         "traceparent",
     )
 )
+
+
+class Origin(NamedTuple):
+    """Where in mev.raw a record began: its partition, how many there were, its offset. Of one
+    partition the offsets only grow, so a reader knows how far each of them has come."""
+
+    partition: int
+    partitions: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}/{self.partitions}/{self.offset}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +77,7 @@ class RecordHeaders:
     seq: int | None = None
     last: bool | None = None
     first_seen_ns: int | None = None
+    origin: Origin | None = None
     traceparent: str | None = None
     other: tuple[Header, ...] = ()
 
@@ -75,6 +92,7 @@ def write_headers(headers: RecordHeaders) -> list[Header]:
         "mev.seq": headers.seq,
         "mev.last": None if headers.last is None else int(headers.last),
         "mev.first-seen-ns": headers.first_seen_ns,
+        "mev.origin": headers.origin,
         "traceparent": headers.traceparent,
     }
     known: list[Header] = [(k, str(v).encode()) for k, v in values.items() if v is not None]
@@ -115,6 +133,7 @@ def read_headers(headers: Iterable[Header] | None) -> RecordHeaders:
         seq=_number(known, "mev.seq", _U32),
         last=None if last is None else bool(last),
         first_seen_ns=_number(known, "mev.first-seen-ns", _U64),
+        origin=_origin(known.get("mev.origin")),
         traceparent=traceparent,
         other=tuple(other),
     )
@@ -151,6 +170,17 @@ def _number(known: dict[str, str], name: str, most: int) -> int | None:
     if not text.isdigit() or len(text) > 20 or int(text) > most:
         raise _bad(name, text)
     return int(text)
+
+
+def _origin(text: str | None) -> Origin | None:
+    if text is None:
+        return None
+    if not _ORIGIN.fullmatch(text):
+        raise _bad("mev.origin", text)
+    origin = Origin(*map(int, text.split("/")))
+    if origin.partition >= origin.partitions or origin.offset > _I64:
+        raise _bad("mev.origin", text)
+    return origin
 
 
 def _bad(name: str, value: object) -> InputError:

@@ -16,10 +16,10 @@ from mevstream.schemas import parsed_pb2, raw_pb2
 
 F = descriptor_pb2.FieldDescriptorProto
 ADDED = {
-    "tx_added_u32": (90, F.TYPE_FIXED32),
-    "tx_added_u64": (1000, F.TYPE_FIXED64),
-    "swap_added_price": (91, F.TYPE_DOUBLE),
-    "swap_added_pool": (92, F.TYPE_FIXED32),
+    "tx_added_u32": (1000, F.TYPE_FIXED32),
+    "tx_added_u64": (1001, F.TYPE_FIXED64),
+    "swap_added_price": (1002, F.TYPE_DOUBLE),
+    "swap_added_pool": (1003, F.TYPE_FIXED32),
 }
 REMOVED = ("tx_cu_price", "swap_router", "swap_price_after", "commitment", "names")
 
@@ -36,7 +36,7 @@ def version(added: dict[str, tuple[int, Any]], removed: tuple[str, ...] = ()) ->
     for name, (number, kind) in added.items():
         batch.field.add(name=name, number=number, type=kind, label=F.LABEL_REPEATED)
     if added:
-        batch.field.add(name="added", number=93, type=F.TYPE_STRING, label=F.LABEL_OPTIONAL)
+        batch.field.add(name="added", number=1099, type=F.TYPE_STRING, label=F.LABEL_OPTIONAL)
     raw = descriptor_pb2.FileDescriptorProto()
     raw_pb2.DESCRIPTOR.CopyToProto(raw)
     pool = descriptor_pool.DescriptorPool()

@@ -79,6 +79,7 @@ def batch_status(view: ParsedView, dead_lettered: int) -> SlotStatus:
         fee_lamports=int(view.tx_fee.sum()),
         compute_units=int(view.tx_compute_units.sum()),
         first_seen_ns=view.received_ns,
+        seq=view.seq,
     )
     if view.n_swaps:
         swap_flags = view.swap_flags
@@ -109,6 +110,7 @@ class SlotLedger:
         if total is None:
             total = self._open[key] = SlotStatus()
             total.CopyFrom(status)
+            total.ClearField("seq")
         else:
             for name in _SUMMED:
                 setattr(total, name, getattr(total, name) + getattr(status, name))

@@ -19,7 +19,7 @@ def open_stage() -> Stage:
     from mevstream.cext.decoder import BatchDecoder
 
     decode = BatchDecoder().decode
-    return lambda raw: parse(raw, decode)
+    return lambda raw, /: parse(raw, decode)
 
 
 def parse(raw: bytes, decode: Decode) -> list[Record]:

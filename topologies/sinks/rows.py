@@ -30,10 +30,12 @@ _INTEGERS = {
     FieldDescriptor.CPPTYPE_UINT32: pa.uint32(),
     FieldDescriptor.CPPTYPE_UINT64: pa.uint64(),
 }
+# The first is a time; the others are told of single batches.
+_NOT_STORED = {"first_seen_ns", "seq", "missing"}
 _SLOT_VALUES: dict[str, pa.DataType] = {
     field.name: _INTEGERS[field.cpp_type]
     for field in SlotStatus.DESCRIPTOR.fields
-    if field.cpp_type in _INTEGERS and field.name != "first_seen_ns"
+    if field.cpp_type in _INTEGERS and field.name not in _NOT_STORED
 }
 
 
