@@ -40,6 +40,11 @@ class StreamSink(ABC, Generic[Item]):
     name: ClassVar[str]
     topics: ClassVar[tuple[str, ...]]
 
+    default_seconds: ClassVar[float] = 2.0
+    default_bytes: ClassVar[int] = 16 << 20
+    """How old and how large (bytes of uncompressed messages) what was read gets before it is
+    stored, whatever comes first, unless the settings say otherwise."""
+
     @abstractmethod
     def open(self) -> None:
         """Called once, before anything else. Connects and checks that the store can take records.
