@@ -3,7 +3,7 @@
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -61,6 +61,21 @@ class Settings(BaseSettings):
     valkey_port: int = Field(6379, ge=1, le=65535, description="port of the local Valkey")
     s3_port: int = Field(
         8333, ge=1, le=55531, description="port of the local S3 server, which needs the next 9, too"
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", min_length=1, description="address on which metrics and health are served"
+    )
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="its port; 0: any free one, which is logged; none: off"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the least that long-running commands log"
+    )
+    otlp_endpoint: str | None = Field(
+        None, pattern="^https?://", description="OpenTelemetry collector that gets the spans"
+    )
+    trace_ratio: float = Field(
+        0.01, ge=0, le=1, description="share of the raw batches of a source whose way is traced"
     )
 
     @property

@@ -1,0 +1,1 @@
+"""What running parts tell about themselves: metrics, traces, logs and health."""
