@@ -19,16 +19,20 @@ class _Contexts(threading.local):
     """zstd contexts cost more to make than a record to compress, and belong to one thread."""
 
     def __init__(self) -> None:
-        self.compressor = zstandard.ZstdCompressor(level=LEVEL)
+        self.compressors: dict[int, zstandard.ZstdCompressor] = {}
         self.decompressor = zstandard.ZstdDecompressor()
 
 
 _contexts = _Contexts()
 
 
-def compress(data: bytes | bytearray | memoryview) -> bytes:
-    """One zstd frame that tells its content size."""
-    return _contexts.compressor.compress(data)
+def compress(data: bytes | bytearray | memoryview, level: int = LEVEL) -> bytes:
+    """One zstd frame that tells its content size. `level` is zstd's (more is smaller, slower)."""
+    compressor = _contexts.compressors.get(level)
+    if compressor is None:
+        compressor = zstandard.ZstdCompressor(level=level)
+        _contexts.compressors[level] = compressor
+    return compressor.compress(data)
 
 
 def decompress(data: bytes | bytearray | memoryview, max_size: int = MAX_SIZE) -> bytes:

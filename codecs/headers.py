@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mevstream.codecs.frames import MAX_SIZE, compress, decompress
+from mevstream.codecs.frames import LEVEL, MAX_SIZE, compress, decompress
 from mevstream.errors import InputError
 
 SCHEMA_VERSION = 1
@@ -139,9 +139,12 @@ def read_headers(headers: Iterable[Header] | None) -> RecordHeaders:
     )
 
 
-def pack_record(message: bytes, headers: RecordHeaders) -> tuple[bytes, list[Header]]:
-    """(value, headers) of the Kafka record that carries `message` (a serialised protobuf)."""
-    value = compress(message) if headers.codec == "zstd" else message
+def pack_record(
+    message: bytes, headers: RecordHeaders, *, level: int = LEVEL
+) -> tuple[bytes, list[Header]]:
+    """(value, headers) of the Kafka record that carries `message` (a serialised protobuf);
+    `level` is zstd's."""
+    value = compress(message, level) if headers.codec == "zstd" else message
     return value, write_headers(headers)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from mevstream import __version__
+from mevstream.commands.ingest import ingest
 from mevstream.commands.inspect import inspect
 from mevstream.commands.migrate import migrate
 from mevstream.commands.query import query
@@ -31,6 +32,7 @@ app.command()(inspect)
 app.command()(query)
 app.command()(migrate)
 app.command()(simulate)
+app.command()(ingest)
 app.add_typer(topics)
 app.add_typer(stack)
 

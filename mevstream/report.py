@@ -1,4 +1,4 @@
-"""What `mevstream run` tells: a line of progress while it runs, tables when it ends."""
+"""What commands that stream tell: a line of progress while it runs, tables when it ends."""
 
 import os
 import shutil
@@ -78,16 +78,18 @@ class ProgressLine:
         self._progress.stop()
 
     def update(self, totals: Totals) -> None:
-        """Called after every batch; draws ten times a second."""
+        """Called after every batch of the embedded runtime."""
+        self.show(totals.transactions, f"{totals.slots:,} slots  {totals.swaps:,} swaps")
+
+    def show(self, transactions: int, note: str) -> None:
+        """Called as often as anything changed; draws ten times a second."""
         now = time.perf_counter()
         if now - self._last < 0.1:
             return
         self._last = now
-        rate = totals.transactions / (now - self._start)
+        rate = transactions / (now - self._start)
         self._progress.update(
-            self._task,
-            description=f"{totals.transactions:,} transactions ({rate:,.0f}/s)  "
-            f"{totals.slots:,} slots  {totals.swaps:,} swaps",
+            self._task, description=f"{transactions:,} transactions ({rate:,.0f}/s)  {note}"
         )
 
 

@@ -1,11 +1,18 @@
 """What every test may use: the real data where it is present, a word where it is not."""
 
+from __future__ import annotations
+
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from kafka.broker import Kafka
 
 # A machine that is busy for a moment is no failure.
 settings.register_profile("untimed", deadline=None)
@@ -21,6 +28,29 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is not a folder (MEVSTREAM_DATA names another)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A real broker on free ports of the loopback address, one a session, warm: the first
+    idempotent record of a producer costs it a second and the first consumer group three, which no
+    test has to pay and no timeout to allow for.
+
+    One that cannot be started is a failure of the tests that want it, never a reason to skip.
+    """
+    from kafka.broker import Kafka
+
+    broker = Kafka(tmp_path_factory.mktemp("kafka"))
+    try:
+        topic = broker.topic()
+        producer = broker.producer()
+        producer.produce(topic, b"warm")
+        assert producer.flush(30) == 0
+        for protocol in ("consumer", "classic"):
+            broker.read(topic, 1, protocol=protocol)
+        yield broker
+    finally:
+        broker.process.stop()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

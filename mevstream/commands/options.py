@@ -22,3 +22,4 @@ MetricsPort = Annotated[
         "(else $MEVSTREAM_METRICS_HOST); 0: any free one.",
     ),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]

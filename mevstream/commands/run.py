@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mevstream.commands.options import Data, Slot
+from mevstream.commands.options import Data, Quiet, Slot
 
 
 def run(
@@ -26,7 +26,7 @@ def run(
     batch_size: Annotated[
         int | None, typer.Option(min=1, max=256, help="Transactions a batch.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Decode blocks and store their transactions and swaps, ready to be queried.
 

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
+from mevstream.commands.options import Kafka
+
 topics = typer.Typer(
     name="topics", no_args_is_help=True, help="Create, list and describe the chain's topics."
 )
-
-Kafka = Annotated[str | None, typer.Option(help="Bootstrap servers (default: the local stack).")]
 
 
 @topics.command()

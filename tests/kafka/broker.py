@@ -4,6 +4,7 @@ import itertools
 import socket
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,13 @@ class Kafka:
         admin = AdminClient({"bootstrap.servers": self.servers})
         admin.create_topics([NewTopic(name, num_partitions=partitions)])[name].result(10)
         return name
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Deletes those of these topics that there are."""
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        there = admin.list_topics(timeout=10).topics.keys() & set(names)
+        for deleted in admin.delete_topics(list(there)).values() if there else ():
+            deleted.result(10)
 
     def producer(self, **settings: object) -> Producer:
         """Idempotent, acks from all, records up to 4 MB."""

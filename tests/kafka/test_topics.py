@@ -74,6 +74,7 @@ def test_the_commands(kafka: Kafka) -> None:
         command += ["--kafka", kafka.servers]
         return subprocess.run(command, capture_output=True, text=True)
 
+    kafka.delete(specs_of())
     created = topics("create", "--raw-partitions", "5")
     assert created.returncode == 0, created.stderr
     assert "mev.raw  created" in created.stdout.splitlines()

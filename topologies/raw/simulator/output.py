@@ -16,11 +16,14 @@ from typing import BinaryIO, Literal
 
 import orjson
 import zstandard
+from solders.hash import Hash
 
+from mevstream.cext.split import split
 from mevstream.cext.synth_stream import block_entries
 from mevstream.errors import InputError
-from mevstream.schemas.confirmed_block_pb2 import BlockHeight, UnixTimestamp
+from mevstream.schemas.confirmed_block_pb2 import BlockHeight, ConfirmedBlock, UnixTimestamp
 from mevstream.schemas.geyser_pb2 import SubscribeUpdate, SubscribeUpdateBlock
+from mevstream.topologies.raw.batches import BatchWriter, SlotHeader
 from mevstream.topologies.raw.simulator.blob import varint
 from mevstream.topologies.raw.simulator.get_block import get_block
 from mevstream.topologies.raw.simulator.simulator import Block
@@ -28,6 +31,7 @@ from mevstream.topologies.raw.simulator.simulator import Block
 Format = Literal["pb", "pb.zst", "pb.gz", "json", "base64.json"]
 _UPDATE_BLOCK = varint(5 << 3 | 2)
 _PARTIAL = ".partial"
+_REWARDS = ConfirmedBlock.REWARDS_FIELD_NUMBER
 
 
 def encode(block: Block, form: Format) -> bytes:
@@ -65,6 +69,21 @@ def yellowstone_update(block: Block) -> bytes:
     update.created_at.FromSeconds(block.block_time)
     size = varint(sum(map(len, parts)))
     return b"".join((_UPDATE_BLOCK, size, *parts, update.SerializeToString()))
+
+
+def raw_batches(block: Block, writer: BatchWriter) -> Iterator[bytes]:
+    """The RawBatches of a block as it happens: its time, and that of each batch, is the clock's
+    when it is asked for."""
+    header = SlotHeader(
+        block.slot,
+        parent_slot=block.parent_slot,
+        block_time=writer.clock() // 1_000_000_000,
+        blockhash=bytes(Hash.from_string(block.blockhash)),
+        parent_blockhash=bytes(Hash.from_string(block.parent_blockhash)),
+        block_height=block.block_height,
+    )
+    transactions = split(block.data, ConfirmedBlock.TRANSACTIONS_FIELD_NUMBER, (_REWARDS,))
+    yield from writer.block(header, "simulator", transactions)
 
 
 def paced(blocks: Iterable[Block], rate: float | None) -> Iterator[Block]:
