@@ -1,4 +1,4 @@
-"""What RawBatch and ParsedBatch say about the batch itself, under the same names."""
+"""What RawBatch, ParsedBatch and FeatureBatch say about the batch itself, under the same names."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from mevstream.errors import InputError
+from mevstream.schemas.features_pb2 import FeatureBatch
 from mevstream.schemas.parsed_pb2 import ParsedBatch
 from mevstream.schemas.raw_pb2 import RawBatch
 
@@ -29,7 +30,7 @@ class EnvelopeView:
     source: str
     received_ns: int
 
-    def __init__(self, message: RawBatch | ParsedBatch) -> None:
+    def __init__(self, message: RawBatch | ParsedBatch | FeatureBatch) -> None:
         self.slot = message.slot
         self.parent_slot = message.parent_slot
         self.seq = message.seq

@@ -75,6 +75,8 @@ class ParsedView(EnvelopeView):
     n_tx: int
     n_swaps: int
     names: list[str]
+    partition: int
+    partitions: int
     schema: ColumnSchema[Any] = SCHEMA
 
     if TYPE_CHECKING:
@@ -85,6 +87,7 @@ class ParsedView(EnvelopeView):
         message, columns = self.schema.read(data)
         super().__init__(message)
         self.names = list(message.names)
+        self.partition, self.partitions = message.partition, message.partitions
         self.n_tx = len(columns["tx_index"])
         self.n_swaps = len(columns["swap_tx"])
         self.__dict__.update(columns)

@@ -12,6 +12,7 @@ from typing import Protocol
 
 RAW = "mev.raw"
 PARSED = "mev.parsed"
+FEATURES = "mev.features"
 SLOTS = "mev.slots"
 DEAD_LETTER = "mev.dead-letter"
 CHECKPOINTS = "mev.checkpoints"
@@ -19,6 +20,7 @@ CHECKPOINTS = "mev.checkpoints"
 MESSAGES = {
     RAW: "mevstream.v1.RawBatch",
     PARSED: "mevstream.v1.ParsedBatch",
+    FEATURES: "mevstream.v1.FeatureBatch",
     SLOTS: "mevstream.v1.SlotStatus",
     DEAD_LETTER: "mevstream.v1.DeadLetter",
     CHECKPOINTS: "mevstream.v1.Checkpoint",
@@ -87,6 +89,19 @@ def _open_parsed() -> Stage:
     return open_stage()
 
 
+def _open_features() -> Stage:
+    from mevstream.topologies.features.stage import open_stage
+
+    return open_stage()
+
+
 CHAIN: tuple[Link, ...] = (
     Link("parsed", input=RAW, outputs=(PARSED, SLOTS, DEAD_LETTER), open_stage=_open_parsed),
+    Link(
+        "features",
+        input=PARSED,
+        outputs=(FEATURES, DEAD_LETTER),
+        open_stage=_open_features,
+        stateful=True,
+    ),
 )
