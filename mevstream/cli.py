@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from mevstream import __version__
+from mevstream.commands.dlq import dlq
 from mevstream.commands.ingest import ingest
 from mevstream.commands.inspect import inspect
 from mevstream.commands.migrate import migrate
@@ -35,6 +36,7 @@ app.command()(simulate)
 app.command()(ingest)
 app.add_typer(topics)
 app.add_typer(stack)
+app.add_typer(dlq)
 
 
 def _tell_version(asked: bool) -> None:
