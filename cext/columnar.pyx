@@ -26,6 +26,7 @@ from mevstream.cext.fields cimport (
     Field,
     next_field,
     put_delimited,
+    put_varint,
     varint_size,
 )
 
@@ -33,10 +34,6 @@ import numpy as np
 
 cdef object frombuffer = np.frombuffer
 cdef object ndarray = np.ndarray
-
-cdef enum:
-    MAX_COLUMNS = 256
-    MAX_NUMBER = 1024
 
 cdef const char* ZEROS = b"\0\0\0\0\0\0\0\0"
 
@@ -51,22 +48,6 @@ cdef int check_size(uint64_t size) except -1:
 
 
 # -- columns -------------------------------------------------------------------------------------
-
-cdef struct Spec:
-    uint32_t number
-    uint32_t element  # 4 or 8: a packed field of such values; 0: one bytes field
-    uint32_t itemsize # of its dtype
-    uint32_t width    # bytes a row
-    int first         # the first column that has the same dtype
-    int leader        # the column that tells how many rows there are, or -1
-
-
-cdef struct Found:
-    const uint8_t* value
-    uint64_t size
-    uint32_t runs
-    uint8_t* joined   # where a column that came in several runs is put together
-
 
 cdef Py_ssize_t scan(
     const uint8_t* begin,
@@ -128,14 +109,6 @@ cdef class Layout:
     a `bytes` field that aligns the payloads, 0 for none; it is dropped on reading.
     """
 
-    cdef readonly tuple names
-    cdef list dtypes, defaults
-    cdef dict index, empty  # arrays without rows, by name
-    cdef uint32_t padding, padding_tag_size
-    cdef int count
-    cdef Spec specs[MAX_COLUMNS]
-    cdef int16_t slots[MAX_NUMBER]
-
     def __cinit__(self, fields, uint32_t padding=0):
         fields = list(fields)
         numbers = [field[1] for field in fields] + ([padding] if padding else [])
@@ -188,9 +161,8 @@ cdef class Layout:
         cdef dict columns = self.empty.copy(), parts = {}
         cdef list whole = [None] * self.count
         cdef int i
-        memset(found, 0, (self.count + 1) * sizeof(Found))
         with nogil:
-            rest_size = scan(begin, end, self.slots, self.specs, found, NULL)
+            rest_size = self.find(begin, end, found, NULL)
         if rest_size < 0:
             raise malformed(-1 - rest_size)
         self.check_rows(found)
@@ -202,7 +174,7 @@ cdef class Layout:
                 parts[i] = joined
         out = <uint8_t*>PyBytes_AS_STRING(rest)
         with nogil:
-            scan(begin, end, self.slots, self.specs, found, out)
+            self.find(begin, end, found, out)
         for i in range(self.count):
             if found[i].runs > 1:
                 columns[self.names[i]] = frombuffer(parts[i], self.dtypes[i])
@@ -212,6 +184,14 @@ cdef class Layout:
             elif self.specs[i].leader >= 0 and found[self.specs[i].leader].size:
                 columns[self.names[i]] = self.missing(i, self.rows(found, self.specs[i].leader))
         return rest, columns
+
+    cdef Py_ssize_t find(
+        self, const uint8_t* begin, const uint8_t* end, Found* found, uint8_t* rest
+    ) noexcept nogil:
+        """`scan` for these columns; `found` has room for one more than there are."""
+        if rest == NULL:
+            memset(found, 0, (self.count + 1) * sizeof(Found))
+        return scan(begin, end, self.slots, self.specs, found, rest)
 
     cdef view(self, bytes data, list whole, int i, Py_ssize_t offset, uint64_t size):
         cdef Spec* spec = &self.specs[i]
@@ -234,10 +214,10 @@ cdef class Layout:
         array.flags.writeable = False
         return array
 
-    cdef uint64_t rows(self, Found* found, int i) noexcept:
+    cdef uint64_t rows(self, const Found* found, int i) noexcept nogil:
         return found[i].size // self.specs[i].width
 
-    cdef check_rows(self, Found* found):
+    cdef check_rows(self, const Found* found):
         """Whole rows, and as many as the leader has or none at all."""
         cdef int i, leader
         for i in range(self.count):
@@ -353,20 +333,27 @@ cdef class Layout:
             start += gap + 8 if 0 < gap <= self.padding_tag_size else gap
         return start
 
+    cdef uint8_t* open_column(
+        self, uint8_t* out, uint8_t* p, int i, uint64_t size
+    ) noexcept nogil:
+        """Writes padding, tag and length at `p` of a message that starts at `out`; returns where
+        the payload goes."""
+        cdef uint32_t number = self.specs[i].number
+        cdef uint64_t gap = self.payload_start(p - out, i, size) - (p - out)
+        gap -= varint_size(number << 3) + varint_size(size)
+        if gap:
+            gap -= self.padding_tag_size + 1
+            p = put_delimited(p, self.padding, ZEROS, gap)
+        return put_varint(put_varint(p, number << 3 | DELIMITED), size)
+
     cdef void put_columns(self, uint8_t* out, uint64_t at, const Found* found) noexcept nogil:
         cdef int i
-        cdef uint64_t size, gap
         cdef uint8_t* p = out + at
         for i in range(self.count):
-            size = found[i].size
-            if size == 0:
-                continue
-            gap = self.payload_start(p - out, i, size) - (p - out)
-            gap -= varint_size(self.specs[i].number << 3) + varint_size(size)
-            if gap:
-                gap -= self.padding_tag_size + 1
-                p = put_delimited(p, self.padding, ZEROS, gap)
-            p = put_delimited(p, self.specs[i].number, found[i].value, size)
+            if found[i].size:
+                p = self.open_column(out, p, i, found[i].size)
+                memcpy(p, found[i].value, found[i].size)
+                p += found[i].size
 
 
 # -- repeated records ----------------------------------------------------------------------------

@@ -69,8 +69,15 @@ class ColumnSchema(Generic[MessageT]):
             missing = float("nan") if dtype.kind == "f" else 0
             columns.append((name, field.number, dtype, width, leader, defaults.get(name, missing)))
         padding = fields["padding"].number if "padding" in fields else 0
-        self._layout = Layout(columns, padding)
+        self.layout = Layout(columns, padding)
+        """Where the columns are, for the extensions."""
         self.columns: dict[str, np.dtype[Any]] = {column[0]: column[2] for column in columns}
+        self.envelope = {
+            name: field.number
+            for name, field in fields.items()
+            if name not in self.columns and name != "padding"
+        }
+        """Field numbers of what is no column, by name."""
         if strangers := (widths.keys() | defaults.keys() | set(leaders)) - self.columns.keys():
             raise ValueError(f"{self._name} has no column {', '.join(sorted(strangers))}")
 
@@ -86,7 +93,7 @@ class ColumnSchema(Generic[MessageT]):
         Raises InputError for what is no such message, and where row counts differ.
         """
         try:
-            rest, columns = self._layout.read(data)
+            rest, columns = self.layout.read(data)
             return self.message_class.FromString(rest), columns
         except (ValueError, DecodeError) as error:
             raise InputError(f"{self._name}: {error}") from None
@@ -101,6 +108,6 @@ class ColumnSchema(Generic[MessageT]):
             raise InputError(f"{self._name}: {', '.join(sorted(misplaced))} is a column")
         head = envelope_bytes(self.message_class, envelope)
         try:
-            return self._layout.write(head, columns)
+            return self.layout.write(head, columns)
         except ValueError as error:
             raise InputError(f"{self._name}: {error}") from None

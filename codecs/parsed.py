@@ -65,6 +65,9 @@ class ParsedView(EnvelopeView):
     rows (tx_*) or `n_swaps` rows (swap_*). `keys` is uint8 of shape (k, 32), `tx_signature` of
     shape (n_tx, 64). `malformed` has its own length. `names` is a list of str.
 
+    `partition` and `partitions` tell which part of a batch this is, of how many (0 of 0: all of
+    it). A part has rows whose home is another one, with tx_replica or swap_replica 1.
+
     A column that the writer did not know reads as NONE where the schema has 0xFFFFFFFF for none
     or unknown (and as a top-level `swap_inner`), as 255 for decimals, NaN for double, else as 0.
 
@@ -96,7 +99,8 @@ class ParsedView(EnvelopeView):
         """Checks what a batch from elsewhere may have wrong and this process relies on.
 
         Raises InputError where a key or name column points outside its table, `swap_tx` outside
-        the transactions, or a block hash is not 32 bytes or none.
+        the transactions, a block hash is not 32 bytes or none, or the partition is none of the
+        partitions.
         """
         for column in KEY_COLUMNS:
             self._check_indexes(column, len(self.keys), "keys")
@@ -107,6 +111,8 @@ class ParsedView(EnvelopeView):
         for name in ("blockhash", "parent_blockhash"):
             if len(getattr(self, name)) not in (0, 32):
                 raise InputError(f"ParsedBatch: {name} is not 32 bytes")
+        if self.partition >= max(self.partitions, 1):
+            raise InputError(f"ParsedBatch: partition {self.partition} of {self.partitions}")
 
     def _check_indexes(self, column: str, size: int, table: str) -> None:
         indexes = getattr(self, column)

@@ -1,18 +1,21 @@
 """Settings: the command line over MEVSTREAM_… in the environment over a TOML file over defaults."""
 
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
+from mevstream.cext.base58 import decode_sized
 from mevstream.errors import MevstreamError
 
 CONFIG_VARIABLE = "MEVSTREAM_CONFIG"
@@ -21,6 +24,14 @@ CONFIG_VARIABLE = "MEVSTREAM_CONFIG"
 def user_cache() -> Path:
     """Where this user's programs keep what they can get again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mevstream"
+
+
+HUB_MINTS = (
+    "So11111111111111111111111111111111111111112",  # wrapped SOL
+    "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",  # USDC
+    "Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB",  # USDT
+    "USD1ttGY1N17NEEHLmELoaybftRBUSErhqYiQzvEmuB",  # USD1
+)
 
 
 class Settings(BaseSettings):
@@ -42,6 +53,11 @@ class Settings(BaseSettings):
     raw_partitions: int = Field(4, ge=1, le=10_000, description="partitions of mev.raw")
     market_partitions: int = Field(
         4, ge=1, le=10_000, description="partitions of the topics that are split by market"
+    )
+    hub_mints: Annotated[tuple[str, ...], NoDecode] = Field(
+        HUB_MINTS,
+        description="mints that most others are traded against, in base58, with commas between: "
+        "such a mint is no market of its own",
     )
     topic_retention_hours: int = Field(
         24, ge=1, description="how long Kafka keeps the records of topics that are not compacted"
@@ -77,6 +93,20 @@ class Settings(BaseSettings):
     trace_ratio: float = Field(
         0.01, ge=0, le=1, description="share of the raw batches of a source whose way is traced"
     )
+
+    @field_validator("hub_mints", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [part for part in re.split(r"[,\s]+", value) if part]
+        return value
+
+    @field_validator("hub_mints")
+    @classmethod
+    def _mints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for mint in value:
+            decode_sized(mint, 32)
+        return value
 
     @property
     def kafka_servers(self) -> str:

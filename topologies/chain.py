@@ -60,7 +60,8 @@ class StatefulStage(Stage, Protocol):
 
 
 Split = Callable[[bytes, int], list[bytes]]
-"""(message, partitions) → a message for each partition, in their order, none left out."""
+"""(message, partitions) → a message for each partition, in their order, none left out. Raises
+InputError for what is no such message, or a part already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,12 @@ def _open_parsed() -> Stage:
     return open_stage()
 
 
+def _open_market_split() -> Split:
+    from mevstream.topologies.parsed.market import open_split
+
+    return open_split()
+
+
 def _open_features() -> Stage:
     from mevstream.topologies.features.stage import open_stage
 
@@ -96,7 +103,13 @@ def _open_features() -> Stage:
 
 
 CHAIN: tuple[Link, ...] = (
-    Link("parsed", input=RAW, outputs=(PARSED, SLOTS, DEAD_LETTER), open_stage=_open_parsed),
+    Link(
+        "parsed",
+        input=RAW,
+        outputs=(PARSED, SLOTS, DEAD_LETTER),
+        open_stage=_open_parsed,
+        open_split=_open_market_split,
+    ),
     Link(
         "features",
         input=PARSED,

@@ -43,15 +43,21 @@ _SUMMED = (
 def batch_status(view: ParsedView, dead_lettered: int) -> SlotStatus:
     """The SlotStatus of one batch: `batches` is 1, `batches_total` known from the last one only.
 
-    failed and succeeded leave votes out; failed_swap_attempts are those of transactions that
-    failed; tips count where the transaction succeeded (the decoder reports 0 elsewhere).
+    Counted are the rows at home: over the parts of a batch, every count but `batches` adds up to
+    that of the whole. failed and succeeded leave votes out; failed_swap_attempts are those of
+    transactions that failed; tips count where the transaction succeeded (the decoder reports 0
+    elsewhere).
     """
-    flags = view.tx_flags
+    home = view.tx_replica == 0
+    flags = view.tx_flags[home]
     vote = (flags & VOTE) != 0
     success = (flags & SUCCESS) != 0
+    transactions = len(flags)
     votes = int(np.count_nonzero(vote))
     failed = int(np.count_nonzero(~(vote | success)))
     unknown = int(np.count_nonzero(flags & DECODED_IN_PART))
+    tips = view.tx_tip[home]
+    swap_flags = view.swap_flags[view.swap_replica == 0]
     status = SlotStatus(
         chain=view.chain,
         slot=view.slot,
@@ -63,31 +69,31 @@ def batch_status(view: ParsedView, dead_lettered: int) -> SlotStatus:
         commitment=cast("Commitment", view.commitment),
         source=view.source,
         batches=1,
-        batches_total=view.seq + 1 if view.last else 0,
-        transactions=view.n_tx,
+        batches_total=min(view.seq + 1, 0xFFFFFFFF) if view.last else 0,
+        transactions=transactions,
         votes=votes,
         failed=failed,
-        succeeded=view.n_tx - votes - failed,
-        decoded=view.n_tx - unknown,
+        succeeded=transactions - votes - failed,
+        decoded=transactions - unknown,
         unknown=unknown,
         dead_lettered=dead_lettered,
-        swaps=view.n_swaps,
-        failed_swap_attempts=int(view.tx_swap_attempts[~success].sum()),
+        swaps=len(swap_flags),
+        failed_swap_attempts=int(view.tx_swap_attempts[home][~success].sum()),
         logs_truncated=int(np.count_nonzero(flags & LOG_TRUNCATED)),
-        tipped=int(np.count_nonzero(view.tx_tip)),
-        tip_lamports=int(view.tx_tip.sum()),
-        fee_lamports=int(view.tx_fee.sum()),
-        compute_units=int(view.tx_compute_units.sum()),
+        tipped=int(np.count_nonzero(tips)),
+        tip_lamports=int(tips.sum()),
+        fee_lamports=int(view.tx_fee[home].sum()),
+        compute_units=int(view.tx_compute_units[home].sum()),
         first_seen_ns=view.received_ns,
         seq=view.seq,
     )
-    if view.n_swaps:
-        swap_flags = view.swap_flags
+    if len(swap_flags):
         status.event_mismatches = int(np.count_nonzero(swap_flags & EVENT_DIFFERS))
         status.router_event_mismatches = int(np.count_nonzero(swap_flags & ROUTER_EVENT_DIFFERS))
         if UNKNOWN_VENUE in view.names:
+            venues = view.swap_venue[view.swap_replica == 0]
             name = view.names.index(UNKNOWN_VENUE)
-            status.unknown_venue_swaps = int(np.count_nonzero(view.swap_venue == name))
+            status.unknown_venue_swaps = int(np.count_nonzero(venues == name))
     return status
 
 

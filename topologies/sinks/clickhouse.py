@@ -234,7 +234,7 @@ class ClickHouseSink(Sink):
         views = [view for view in buffer.views if plan.keep[_block(view)]]
         stored = Stored()
         if views:
-            flush = Flush(views, self._rows_of(views, plan.known.copy()), plan.run)
+            flush = Flush(views, self._rows_of(views, plan.known), plan.run)
             stored.transactions, stored.swaps = flush.n_transactions, flush.n_swaps
             # Swaps first: a single transaction that the store has needs nothing more.
             self._insert("swaps", flush.swaps(), plan)
@@ -308,10 +308,11 @@ class ClickHouseSink(Sink):
             for table in tables:
                 self._engine.execute(f"DELETE FROM {table} WHERE {_among(slots)} AND {also}")
 
-    def _rows_of(self, views: Iterable[ParsedView], known: set[Transaction]) -> list[Rows]:
+    def _rows_of(self, views: Iterable[ParsedView], known: Collection[Transaction]) -> list[Rows]:
         """Which transactions of each batch become rows: all but votes, or all; of single
         transactions those that are not `known` yet."""
         rows: list[Rows] = []
+        seen: set[tuple[Transaction, int]] = set()
         for view in views:
             if view.blockhash:
                 rows.append("all" if self._votes else "no votes")
@@ -319,8 +320,10 @@ class ClickHouseSink(Sink):
             new = np.zeros(view.n_tx, dtype=bool)
             for i, signature in enumerate(view.tx_signature):
                 transaction = (view.chain, view.slot, signature.tobytes())
-                new[i] = transaction not in known
-                known.add(transaction)
+                # A part has a copy of a transaction whose home is another one, for its swaps.
+                row = (transaction, view.partition)
+                new[i] = transaction not in known and row not in seen
+                seen.add(row)
             rows.append(new)
         return rows
 

@@ -61,6 +61,7 @@ class Flush:
     """The batches that are written together, seen as two tables.
 
     `rows` tells for each batch which of its transactions become rows; their swap legs do, too.
+    Of a part of a batch only the rows at home do: of every row there is one part where it is.
     A vote that swaps is kept in any case. Column methods return arrays with a value per kept
     transaction (tx_*) or kept swap leg (swap_*).
     """
@@ -73,8 +74,8 @@ class Flush:
         kept = np.concatenate([_kept(view, which) for view, which in zip(views, rows, strict=True)])
         transaction = self._all("swap_tx") + np.repeat(_starts(self._n_tx), self._n_swaps)
         self._rows = {
-            "tx": np.flatnonzero(kept),
-            "swap": np.flatnonzero(kept[transaction]),
+            "tx": np.flatnonzero(kept & (self._all("tx_replica") == 0)),
+            "swap": np.flatnonzero(kept[transaction] & (self._all("swap_replica") == 0)),
         }
         self._swap_tx = transaction[self._rows["swap"]]
 

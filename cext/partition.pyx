@@ -1,0 +1,530 @@
+"""Parts a ParsedBatch among the market partitions: rows of one columnar message into several.
+
+What a column is (its width, its table, what its values refer to) comes from the `Layout` of the
+message, so that a new column needs nothing here. Only the columns that decide where a row goes,
+and those that are made here, are known by name.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memset
+
+from mevstream.cext.columnar cimport (
+    MAX_COLUMNS,
+    MAX_NUMBER,
+    Found,
+    Layout,
+    check_size,
+    malformed,
+)
+from mevstream.cext.fields cimport DELIMITED, VARINT, Field, next_field, put_varint, varint_size
+from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64
+
+cdef enum:
+    MAX_PARTITIONS = 1 << 20
+
+cdef uint32_t NONE = 0xFFFFFFFF
+# What stands in place of a partition number.
+cdef uint32_t UNSET = 0xFFFFFFFF
+cdef uint32_t HUB = 0xFFFFFFFE
+cdef uint32_t NO_MARKET = 0xFFFFFFFD
+cdef uint32_t ALL = 0xFFFFFFFC
+
+# What the values of a column refer to.
+cdef enum Refers:
+    NOTHING
+    TO_KEYS
+    TO_NAMES
+    TO_TRANSACTIONS
+
+# The plan for one message. The arrays lie in one allocation, which `place` is the start of.
+cdef struct Plan:
+    uint32_t partitions
+    uint32_t seq
+    uint64_t n_tx
+    uint64_t n_swaps
+    uint64_t n_keys
+    uint64_t n_names
+    const uint8_t* keys
+    uint32_t* place       # of a key: its partition, HUB, or UNSET as long as nobody asked
+    uint32_t* tx_home
+    uint32_t* swap_home
+    uint32_t* swap_first  # the partitions a swap goes to, or ALL
+    uint32_t* swap_second
+    # Of one part: its rows in the whole, and where a row or key of the whole is in it.
+    uint32_t* tx_rows
+    uint32_t* swap_rows
+    uint32_t* key_rows
+    uint32_t* new_tx
+    uint32_t* new_key
+    uint64_t part_tx
+    uint64_t part_swaps
+    uint64_t part_keys
+    bint tx_replicas
+    bint swap_replicas
+    uint8_t* head         # the envelope, without partition and partitions
+    uint64_t head_size
+
+
+cdef inline uint64_t mix(uint64_t x) noexcept nogil:
+    """One step of splitmix64."""
+    x += <uint64_t>0x9E3779B97F4A7C15
+    x = (x ^ (x >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    x = (x ^ (x >> 27)) * <uint64_t>0x94D049BB133111EB
+    return x ^ (x >> 31)
+
+
+cdef inline uint32_t key_partition(const uint8_t* key, uint32_t partitions) noexcept nogil:
+    cdef uint64_t hash = mix(mv_u64(key))
+    hash = mix(hash ^ mv_u64(key + 8))
+    hash = mix(hash ^ mv_u64(key + 16))
+    hash = mix(hash ^ mv_u64(key + 24))
+    return <uint32_t>(hash % partitions)
+
+
+cdef int check_partitions(object partitions) except -1:
+    if not 1 <= partitions <= MAX_PARTITIONS:
+        raise ValueError(f"{partitions} partitions, not 1 … {MAX_PARTITIONS}")
+    return 0
+
+
+def partition_of(const uint8_t[::1] key not None, partitions):
+    """The market partition of a mint or pool, given as its 32 bytes.
+
+    The four little-endian 64-bit words of the key are folded by hash = mix(hash ^ word) from
+    hash = 0, where mix is one step of splitmix64; the partition is hash modulo `partitions`.
+    Raises ValueError for a key of another size and fewer than one partition.
+    """
+    check_partitions(partitions)
+    if key.shape[0] != 32:
+        raise ValueError(f"a key of {key.shape[0]} bytes, not 32")
+    return key_partition(&key[0], partitions)
+
+
+cdef class Splitter:
+    """Parts messages of one layout.
+
+    `envelope` has the numbers of the fields that are no columns, by name; `key_columns` and
+    `name_columns` name the columns that refer to `keys` and `names`; `hubs` are mints of 32 bytes.
+    It keeps nothing from one message to the next: threads may share it.
+    """
+
+    cdef Layout layout
+    cdef uint8_t refers[MAX_COLUMNS]
+    cdef uint8_t known[MAX_NUMBER]  # fields of the envelope that every part has
+    cdef int keys, swap_tx, tx_index, tx_replica, swap_replica, malformed
+    cdef int pool, mint_in, mint_out
+    cdef uint32_t seq, names, partition, partitions
+    cdef bytes hubs                 # one after the other
+    cdef const uint8_t* first_hub
+    cdef Py_ssize_t n_hubs
+
+    def __cinit__(self, Layout layout not None, envelope, key_columns, name_columns, hubs):
+        cdef dict index = layout.index
+        self.layout = layout
+        memset(self.refers, NOTHING, sizeof(self.refers))
+        memset(self.known, 0, sizeof(self.known))
+        for name in key_columns:
+            self.refers[<int>index[name]] = TO_KEYS
+        for name in name_columns:
+            self.refers[<int>index[name]] = TO_NAMES
+        self.refers[<int>index["swap_tx"]] = TO_TRANSACTIONS
+        for i in range(layout.count):
+            if self.refers[i] and layout.specs[i].element != 4:
+                raise ValueError(f"{layout.names[i]} does not hold 32-bit indexes")
+        for number in envelope.values():
+            if not 0 < number < MAX_NUMBER:
+                raise ValueError(f"a field number outside 1 … {MAX_NUMBER - 1}")
+            self.known[<uint32_t>number] = 1
+        self.seq, self.names = envelope["seq"], envelope["names"]
+        self.partition, self.partitions = envelope["partition"], envelope["partitions"]
+        self.known[self.partition] = self.known[self.partitions] = 0
+        self.keys, self.malformed = index["keys"], index["malformed"]
+        self.tx_index, self.tx_replica = index["tx_index"], index["tx_replica"]
+        self.swap_tx, self.swap_replica = index["swap_tx"], index["swap_replica"]
+        self.pool = index["swap_pool"]
+        self.mint_in, self.mint_out = index["swap_mint_in"], index["swap_mint_out"]
+        hubs = list(hubs)
+        if any(len(hub) != 32 for hub in hubs):
+            raise ValueError("a hub mint that is not 32 bytes")
+        self.hubs = b"".join(hubs)
+        self.first_hub = <const uint8_t*>PyBytes_AS_STRING(self.hubs)
+        self.n_hubs = len(hubs)
+
+    def split(self, bytes data not None, partitions):
+        """A message for each of `partitions`, in their order.
+
+        Raises ValueError for what is no such message, a column whose rows or values point
+        outside their table, and a message that is a part already.
+        """
+        cdef Found found[MAX_COLUMNS]
+        cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(data)
+        cdef const uint8_t* end = begin + PyBytes_GET_SIZE(data)
+        cdef Py_ssize_t rest_size
+        cdef Plan plan
+        cdef int i, bad
+        cdef uint32_t part
+        cdef list parts
+        check_partitions(partitions)
+        with nogil:
+            rest_size = self.layout.find(begin, end, found, NULL)
+        if rest_size < 0:
+            raise malformed(-1 - rest_size)
+        for i in range(self.layout.count):
+            if found[i].runs > 1:
+                return self.split(self.in_one_run(data, found), partitions)
+        self.layout.check_rows(found)
+        memset(&plan, 0, sizeof(plan))
+        plan.partitions = partitions
+        plan.keys = found[self.keys].value
+        plan.n_keys = self.layout.rows(found, self.keys)
+        plan.n_tx = self.layout.rows(found, self.tx_index)
+        plan.n_swaps = self.layout.rows(found, self.swap_tx)
+        # At most as many words as the message has, a few times over.
+        plan.place = <uint32_t*>malloc(
+            4 * (4 * plan.n_keys + 4 * plan.n_tx + 4 * plan.n_swaps + 1) + rest_size
+        )
+        if plan.place == NULL:
+            raise MemoryError
+        try:
+            plan.new_key = plan.place + plan.n_keys
+            plan.key_rows = plan.new_key + plan.n_keys
+            plan.tx_home = plan.key_rows + plan.n_keys
+            plan.tx_rows = plan.tx_home + plan.n_tx
+            plan.new_tx = plan.tx_rows + plan.n_tx
+            plan.swap_home = plan.new_tx + plan.n_tx
+            plan.swap_first = plan.swap_home + plan.n_swaps
+            plan.swap_second = plan.swap_first + plan.n_swaps
+            plan.swap_rows = plan.swap_second + plan.n_swaps
+            plan.head = <uint8_t*>(plan.swap_rows + plan.n_swaps)
+            with nogil:
+                self.layout.find(begin, end, found, plan.head)
+            if self.read_head(&plan, rest_size) or (
+                found[self.tx_replica].size or found[self.swap_replica].size
+            ):
+                raise ValueError("is a part of a batch already")
+            with nogil:
+                bad = self.out_of_table(&plan, found)
+            if bad >= 0:
+                raise ValueError(f"{self.layout.names[bad]} points outside its table")
+            if plan.partitions == 1:
+                # Nothing moves: the two fields go behind the columns, which stay aligned.
+                return [data + self.numbers(0, 1)]
+            with nogil:
+                self.assign(&plan, found)
+            parts = []
+            for part in range(plan.partitions):
+                parts.append(self.part(&plan, found, part))
+            return parts
+        finally:
+            free(plan.place)
+
+    cdef bytes in_one_run(self, bytes data, const Found* found):
+        """The message with every column in one piece, as writers of our own make it."""
+        rest, columns = self.layout.read(data)
+        names = [self.layout.names[i] for i in range(self.layout.count) if found[i].size]
+        return self.layout.write(rest, {name: columns[name] for name in names})
+
+    cdef bytes numbers(self, uint32_t part, uint32_t partitions):
+        cdef uint8_t buffer[20]
+        return PyBytes_FromStringAndSize(
+            <const char*>buffer, self.put_numbers(buffer, part, partitions) - buffer
+        )
+
+    cdef uint8_t* put_numbers(self, uint8_t* p, uint32_t part, uint32_t partitions) noexcept nogil:
+        """The fields partition and partitions; like all zeros the first of a 0 is left out."""
+        if part:
+            p = put_varint(put_varint(p, self.partition << 3 | VARINT), part)
+        return put_varint(put_varint(p, self.partitions << 3 | VARINT), partitions)
+
+    cdef bint read_head(self, Plan* plan, uint64_t size) noexcept nogil:
+        """Notes what it needs of the fields that are no columns and keeps, in place, those that
+        are known: of a column that only a newer version knows, the rows could not be parted.
+        Returns whether they say that this is a part."""
+        cdef const uint8_t* p = plan.head
+        cdef const uint8_t* end = p + size
+        cdef uint8_t* out = plan.head
+        cdef uint64_t numbers = 0
+        cdef Field field
+        while p < end:
+            p = next_field(p, end, &field)  # they were well formed before
+            if field.wire == VARINT:
+                if field.number == self.seq:
+                    plan.seq = <uint32_t>field.varint
+                elif field.number == self.partition or field.number == self.partitions:
+                    numbers |= <uint32_t>field.varint
+            elif field.wire == DELIMITED and field.number == self.names:
+                plan.n_names += 1
+            if field.number < MAX_NUMBER and self.known[field.number]:
+                if out != field.start:
+                    move(out, field.start, p - field.start)
+                out += p - field.start
+        plan.head_size = out - plan.head
+        return numbers != 0
+
+    cdef int out_of_table(self, const Plan* plan, const Found* found) noexcept nogil:
+        """The first column with a value outside the table that it refers to, or -1."""
+        cdef int i
+        cdef uint64_t row, size
+        cdef uint32_t value, none, most
+        cdef const uint8_t* values
+        for i in range(self.layout.count):
+            if self.refers[i] == NOTHING or found[i].size == 0:
+                continue
+            none = 1  # NONE + 1 wraps to 0
+            if self.refers[i] == TO_KEYS:
+                size = plan.n_keys
+            elif self.refers[i] == TO_NAMES:
+                size = plan.n_names
+            else:
+                size = plan.n_tx - 1 if plan.n_tx else 0
+                if plan.n_tx == 0:
+                    return i
+                none = 0
+            values = found[i].value
+            most = 0
+            for row in range(found[i].size // 4):
+                value = mv_u32(values + 4 * row) + none
+                most = value if value > most else most
+            if most > size:
+                return i
+        return -1
+
+    # -- where each row goes ---------------------------------------------------------------------
+
+    cdef uint32_t place_of(self, Plan* plan, uint32_t key) noexcept nogil:
+        """The partition of a mint, HUB, or NO_MARKET where it is not known."""
+        cdef const uint8_t* bytes_
+        cdef uint32_t place
+        cdef Py_ssize_t i
+        if key == NONE:
+            return NO_MARKET
+        place = plan.place[key]
+        if place == UNSET:
+            bytes_ = plan.keys + 32 * <uint64_t>key
+            place = key_partition(bytes_, plan.partitions)
+            for i in range(self.n_hubs):
+                if mv_equal32(self.first_hub + 32 * i, bytes_):
+                    place = HUB
+            plan.place[key] = place
+        return place
+
+    cdef void assign(self, Plan* plan, const Found* found) noexcept nogil:
+        cdef uint32_t key_in = NONE, key_out = NONE, pool, place_in, place_out, home, first, second
+        cdef uint32_t seq_home = plan.seq % plan.partitions, tx
+        cdef uint64_t row
+        memset(plan.place, 0xFF, 4 * plan.n_keys)
+        memset(plan.tx_home, 0xFF, 4 * plan.n_tx)
+        for row in range(plan.n_swaps):
+            key_in = reference(&found[self.mint_in], row)
+            key_out = reference(&found[self.mint_out], row)
+            place_in = self.place_of(plan, key_in)
+            place_out = self.place_of(plan, key_out)
+            if place_in < plan.partitions and place_out < plan.partitions:
+                first, second = place_in, place_out
+                home = place_out
+                if memcmp(
+                    plan.keys + 32 * <uint64_t>key_in, plan.keys + 32 * <uint64_t>key_out, 32
+                ) < 0:
+                    home = place_in
+            elif place_in < plan.partitions:
+                first = second = home = place_in
+            elif place_out < plan.partitions:
+                first = second = home = place_out
+            else:
+                pool = reference(&found[self.pool], row)
+                home = seq_home
+                if pool != NONE:
+                    home = key_partition(plan.keys + 32 * <uint64_t>pool, plan.partitions)
+                # Every market's routes run through a pool of two hubs; through one of a mint
+                # that is not known runs none.
+                first = ALL if place_in == HUB and place_out == HUB else home
+                second = home
+            plan.swap_home[row] = home
+            plan.swap_first[row] = first
+            plan.swap_second[row] = second
+            tx = reference(&found[self.swap_tx], row)
+            if plan.tx_home[tx] == UNSET:
+                plan.tx_home[tx] = home
+        for row in range(plan.n_tx):
+            if plan.tx_home[row] == UNSET:
+                plan.tx_home[row] = seq_home
+
+    cdef void select(self, Plan* plan, const Found* found, uint32_t part) noexcept nogil:
+        """Fills the plan's description of one part."""
+        cdef uint64_t row, n
+        cdef uint32_t key
+        cdef const uint32_t* rows
+        cdef int i
+        plan.part_tx = plan.part_swaps = plan.part_keys = 0
+        plan.tx_replicas = plan.swap_replicas = False
+        memset(plan.new_tx, 0xFF, 4 * plan.n_tx)
+        memset(plan.new_key, 0xFF, 4 * plan.n_keys)
+        for row in range(plan.n_swaps):
+            if (
+                plan.swap_first[row] == part
+                or plan.swap_second[row] == part
+                or plan.swap_first[row] == ALL
+            ):
+                plan.swap_rows[plan.part_swaps] = row
+                plan.part_swaps += 1
+                plan.swap_replicas |= plan.swap_home[row] != part
+                plan.new_tx[reference(&found[self.swap_tx], row)] = 0
+        for row in range(plan.n_tx):
+            if plan.tx_home[row] == part or plan.new_tx[row] == 0:
+                plan.new_tx[row] = plan.part_tx
+                plan.tx_rows[plan.part_tx] = row
+                plan.part_tx += 1
+                plan.tx_replicas |= plan.tx_home[row] != part
+        for i in range(self.layout.count):
+            if self.refers[i] != TO_KEYS or found[i].size == 0:
+                continue
+            rows, n = self.rows_of(plan, i)
+            for row in range(n):
+                key = reference(&found[i], rows[row])
+                if key != NONE and plan.new_key[key] == UNSET:
+                    plan.new_key[key] = plan.part_keys
+                    plan.key_rows[plan.part_keys] = key
+                    plan.part_keys += 1
+
+    cdef inline (const uint32_t*, uint64_t) rows_of(self, const Plan* plan, int i) noexcept nogil:
+        """The rows of a table's column that the part has, and their number."""
+        if self.layout.specs[i].leader == self.tx_index:
+            return plan.tx_rows, plan.part_tx
+        return plan.swap_rows, plan.part_swaps
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    cdef bytes part(self, Plan* plan, const Found* found, uint32_t part):
+        cdef Found sizes[MAX_COLUMNS]
+        cdef uint64_t head, total
+        cdef uint8_t* out
+        cdef bytes message
+        with nogil:
+            self.select(plan, found, part)
+            self.measure(plan, found, part, sizes)
+            head = plan.head_size + varint_size(self.partitions << 3) + varint_size(plan.partitions)
+            if part:
+                head += varint_size(self.partition << 3) + varint_size(part)
+            total = self.layout.end_of_columns(head, sizes)
+        check_size(total)
+        message = PyBytes_FromStringAndSize(NULL, total)
+        out = <uint8_t*>PyBytes_AS_STRING(message)
+        with nogil:
+            memcpy(out, plan.head, plan.head_size)
+            self.put_numbers(out + plan.head_size, part, plan.partitions)
+            self.put_columns(plan, found, part, sizes, out, head)
+        return message
+
+    cdef void measure(
+        self, const Plan* plan, const Found* found, uint32_t part, Found* sizes
+    ) noexcept nogil:
+        """How many bytes each column of the part has."""
+        cdef int i
+        for i in range(self.layout.count):
+            sizes[i].size = 0
+            if i == self.keys:
+                sizes[i].size = 32 * plan.part_keys
+            elif i == self.tx_replica:
+                sizes[i].size = 4 * plan.part_tx if plan.tx_replicas else 0
+            elif i == self.swap_replica:
+                sizes[i].size = 4 * plan.part_swaps if plan.swap_replicas else 0
+            elif found[i].size == 0:
+                continue
+            elif self.layout.specs[i].leader >= 0:
+                sizes[i].size = self.rows_of(plan, i)[1] * self.layout.specs[i].width
+            elif part == plan.seq % plan.partitions:
+                # Columns of no table (malformed) are said once.
+                sizes[i].size = found[i].size
+
+    cdef void put_columns(
+        self,
+        const Plan* plan,
+        const Found* found,
+        uint32_t part,
+        const Found* sizes,
+        uint8_t* out,
+        uint64_t at,
+    ) noexcept nogil:
+        cdef uint8_t* p = out + at
+        cdef const uint32_t* rows
+        cdef uint64_t n
+        cdef int i
+        for i in range(self.layout.count):
+            if sizes[i].size == 0:
+                continue
+            p = self.layout.open_column(out, p, i, sizes[i].size)
+            if i == self.keys:
+                gather(p, plan.keys, plan.key_rows, plan.part_keys, 32)
+            elif i == self.tx_replica:
+                put_replicas(p, plan.tx_home, plan.tx_rows, plan.part_tx, part)
+            elif i == self.swap_replica:
+                put_replicas(p, plan.swap_home, plan.swap_rows, plan.part_swaps, part)
+            elif self.layout.specs[i].leader < 0:
+                memcpy(p, found[i].value, sizes[i].size)
+            else:
+                rows, n = self.rows_of(plan, i)
+                if self.refers[i] == TO_KEYS:
+                    renumber(p, &found[i], rows, n, plan.new_key)
+                elif self.refers[i] == TO_TRANSACTIONS:
+                    renumber(p, &found[i], rows, n, plan.new_tx)
+                else:
+                    gather(p, found[i].value, rows, n, self.layout.specs[i].width)
+            p += sizes[i].size
+
+
+cdef inline void move(uint8_t* out, const uint8_t* start, uint64_t n) noexcept nogil:
+    """Copies towards the start of a buffer, onto itself."""
+    cdef uint64_t i
+    for i in range(n):
+        out[i] = start[i]
+
+
+cdef inline uint32_t reference(const Found* column, uint64_t row) noexcept nogil:
+    """A value of an index column; NONE where the column is missing."""
+    return mv_u32(column.value + 4 * row) if column.size else NONE
+
+
+cdef inline void renumber(
+    uint8_t* out, const Found* column, const uint32_t* rows, uint64_t n, const uint32_t* new
+) noexcept nogil:
+    cdef uint64_t i
+    cdef uint32_t value
+    for i in range(n):
+        value = mv_u32(column.value + 4 * <uint64_t>rows[i])
+        if value != NONE:
+            value = new[value]
+        memcpy(out + 4 * i, &value, 4)
+
+
+cdef inline void put_replicas(
+    uint8_t* out, const uint32_t* home, const uint32_t* rows, uint64_t n, uint32_t part
+) noexcept nogil:
+    cdef uint64_t i
+    cdef uint32_t value
+    for i in range(n):
+        value = home[rows[i]] != part
+        memcpy(out + 4 * i, &value, 4)
+
+
+cdef inline void gather(
+    uint8_t* out, const uint8_t* values, const uint32_t* rows, uint64_t n, uint32_t width
+) noexcept nogil:
+    """Rows of `width` bytes; a copy of known size is one instruction."""
+    cdef uint64_t i
+    if width == 4:
+        for i in range(n):
+            memcpy(out + 4 * i, values + 4 * <uint64_t>rows[i], 4)
+    elif width == 8:
+        for i in range(n):
+            memcpy(out + 8 * i, values + 8 * <uint64_t>rows[i], 8)
+    elif width == 32:
+        for i in range(n):
+            memcpy(out + 32 * i, values + 32 * <uint64_t>rows[i], 32)
+    elif width == 64:
+        for i in range(n):
+            memcpy(out + 64 * i, values + 64 * <uint64_t>rows[i], 64)
+    else:
+        for i in range(n):
+            memcpy(out + width * i, values + <uint64_t>width * rows[i], width)

@@ -1,0 +1,189 @@
+"""The rules of docs/partitioning.md written out in Python, and batches to try them on."""
+
+from random import Random
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mevstream.codecs.columns import NONE
+from mevstream.codecs.parsed import KEY_COLUMNS, NAME_COLUMNS, SCHEMA, ParsedView, encode_parsed
+from mevstream.topologies.parsed.slots import batch_status
+
+MASK = 2**64 - 1
+HUBS = [bytes([number]) * 32 for number in (1, 200)]
+MINTS = [Random(number).randbytes(32) for number in range(12)]
+REPLICAS = ("tx_replica", "swap_replica")
+TABLES = {
+    table: [n for n in SCHEMA.columns if n.startswith(f"{table}_") and n not in REPLICAS]
+    for table in ("tx", "swap")
+}
+
+Row = tuple[Any, ...]
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    value = 0
+    for at in range(0, 32, 8):
+        value ^= int.from_bytes(key[at : at + 8], "little")
+        value = (value + 0x9E3779B97F4A7C15) & MASK
+        value = ((value ^ value >> 30) * 0xBF58476D1CE4E5B9) & MASK
+        value = ((value ^ value >> 27) * 0x94D049BB133111EB) & MASK
+        value ^= value >> 31
+    return value % partitions
+
+
+def swap_places(view: ParsedView, hubs: list[bytes], partitions: int) -> list[tuple[int, set[int]]]:
+    """(home, partitions it goes to) of each swap."""
+    places: list[tuple[int, set[int]]] = []
+    for row in range(view.n_swaps):
+        mints = [_key(view, view.swap_mint_in[row]), _key(view, view.swap_mint_out[row])]
+        markets = sorted(mint for mint in mints if mint is not None and mint not in hubs)
+        if markets:
+            placed = [partition_of(market, partitions) for market in markets]
+            places.append((placed[0], set(placed)))
+            continue
+        pool = _key(view, view.swap_pool[row])
+        home = view.seq % partitions if pool is None else partition_of(pool, partitions)
+        everywhere = None not in mints
+        places.append((home, set(range(partitions)) if everywhere else {home}))
+    return places
+
+
+def tx_places(
+    view: ParsedView, swaps: list[tuple[int, set[int]]], partitions: int
+) -> list[tuple[int, set[int]]]:
+    places: list[tuple[int, set[int]]] = []
+    for row in range(view.n_tx):
+        legs = [place for place, tx in zip(swaps, view.swap_tx.tolist(), strict=True) if tx == row]
+        home = legs[0][0] if legs else view.seq % partitions
+        places.append((home, {home}.union(*(leg[1] for leg in legs))))
+    return places
+
+
+def _key(view: ParsedView, index: int) -> bytes | None:
+    return None if index == NONE else view.keys[index].tobytes()
+
+
+def rows(view: ParsedView, table: str) -> list[Row]:
+    """The rows of a table with keys, names and transactions in place of numbers."""
+    columns: list[list[Any]] = []
+    for name in TABLES[table]:
+        values: NDArray[Any] = getattr(view, name)
+        if name in KEY_COLUMNS:
+            columns.append([_key(view, value) for value in values.tolist()])
+        elif name in NAME_COLUMNS:
+            columns.append([None if v == NONE else view.names[v] for v in values.tolist()])
+        elif name == "swap_tx":
+            columns.append(view.tx_index[values].tolist() if len(values) else [])
+        else:
+            columns.append([value.tobytes() for value in values])
+    return list(zip(*columns, strict=True))
+
+
+def check(data: bytes, parts: list[bytes], hubs: list[bytes]) -> None:
+    """All that docs/partitioning.md says of the parts of a batch."""
+    whole, count = ParsedView(data), len(parts)
+    swaps = swap_places(whole, hubs, count)
+    places = {"swap": swaps, "tx": tx_places(whole, swaps, count)}
+    wanted = {table: rows(whole, table) for table in places}
+    dead: list[int] = []
+    sums: dict[str, int] = {}
+    for number, part in enumerate(parts):
+        view = ParsedView(part)
+        view.validate()
+        assert (view.partition, view.partitions) == (number, count)
+        for name in SCHEMA.envelope:
+            if name not in ("partition", "partitions"):
+                assert getattr(view, name) == getattr(whole, name), name
+        for table, placed in places.items():
+            here = [i for i, (_, goes) in enumerate(placed) if number in goes]
+            assert rows(view, table) == [wanted[table][i] for i in here]
+            replica = getattr(view, f"{table}_replica").tolist()
+            assert replica == [placed[i][0] != number for i in here]
+        if count > 1:
+            used = {i for name in KEY_COLUMNS for i in getattr(view, name).tolist()} - {NONE}
+            assert used == set(range(len(view.keys)))
+        dead += view.malformed.tolist()
+        assert not len(view.malformed) or number == whole.seq % count
+        status = batch_status(view, len(view.malformed))
+        for field, value in status.ListFields():
+            if field.name in COUNTS:
+                sums[field.name] = sums.get(field.name, 0) + value
+    assert dead == whole.malformed.tolist()
+    status = batch_status(whole, len(whole.malformed))
+    assert sums == {f.name: v for f, v in status.ListFields() if f.name in COUNTS}
+
+
+COUNTS = {
+    "transactions",
+    "votes",
+    "failed",
+    "succeeded",
+    "decoded",
+    "unknown",
+    "dead_lettered",
+    "swaps",
+    "unknown_venue_swaps",
+    "failed_swap_attempts",
+    "logs_truncated",
+    "event_mismatches",
+    "router_event_mismatches",
+    "tipped",
+    "tip_lamports",
+    "fee_lamports",
+    "compute_units",
+}
+
+
+def made_batch(random: Random, *, most: int = 12) -> bytes:
+    """A batch with hubs, unknown mints and pools, swaps in any order of their transactions, and
+    now and then a column that an old writer did not have."""
+    rng = np.random.default_rng(random.getrandbits(64))
+    n_tx = random.choice((0, 1, random.randrange(most + 1)))
+    n_swaps = random.choice((0, 1, random.randrange(2 * most + 1))) if n_tx else 0
+    keys = [*HUBS, *MINTS]
+    random.shuffle(keys)
+    keys = keys[: random.randrange(1, len(keys) + 1)]
+    columns: dict[str, Any] = {
+        "keys": np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32),
+        "malformed": rng.integers(0, 256, random.choice((0, 0, 3)), np.uint32),
+    }
+    names = ["raydium_amm_v4", "unknown", "jupiter_v6"]
+    for table, count in (("tx", n_tx), ("swap", n_swaps)):
+        for name in TABLES[table]:
+            dtype = SCHEMA.columns[name]
+            if name in KEY_COLUMNS or name in NAME_COLUMNS:
+                size = len(keys) if name in KEY_COLUMNS else len(names)
+                column = rng.integers(0, size, count, np.uint32)
+                column[rng.random(count) < 0.15] = NONE
+            elif name == "tx_signature":
+                column = rng.integers(0, 256, (count, 64), np.uint8)
+            elif name == "tx_index":
+                column = rng.permutation(256).astype("<u4")[:count]
+            elif name == "swap_tx":
+                column = rng.integers(0, max(n_tx, 1), count, np.uint32)
+            elif dtype.itemsize == 8:
+                column = rng.integers(0, 2**40, count).astype("<u8").view(dtype)
+            else:
+                column = rng.integers(0, 256, count, np.uint32)
+            columns[name] = column
+    if random.random() < 0.3:
+        for name in random.sample([*TABLES["tx"], *TABLES["swap"]], random.randrange(8)):
+            if name not in ("tx_index", "swap_tx"):
+                del columns[name]
+    envelope = {
+        "slot": random.getrandbits(40),
+        "parent_slot": random.getrandbits(40),
+        "block_time": random.choice((None, 0, 1_700_000_000)),
+        "seq": random.choice((0, random.randrange(40), 2**32 - 1)),
+        "last": random.random() < 0.5,
+        "source": random.choice(("", "simulator", "x" * 13)),
+        "received_ns": random.getrandbits(60),
+        "blockhash": random.choice((b"", bytes(range(32)))),
+        "block_height": random.choice((None, 7)),
+        "chain": random.choice(("", "solana")),
+        "commitment": random.randrange(4),
+        "names": names,
+    }
+    return encode_parsed(envelope, columns)
