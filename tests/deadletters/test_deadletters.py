@@ -61,7 +61,7 @@ def transactions(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 @cache
 def producer_of(kafka: Kafka) -> Producer:
-    return kafka.producer(**{"log_level": 0})
+    return kafka.producer(log_level=0)
 
 
 def send(
