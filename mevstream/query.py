@@ -15,7 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from mevstream.errors import MevstreamError
-from mevstream.topologies.sinks.chdb_engine import ChdbEngine, EngineError, ReadOnlyError
+from mevstream.topologies.sinks.chdb_engine import ChdbEngine
+from mevstream.topologies.sinks.engine import EngineError, ReadOnlyError
 
 _FORMATS = {
     "table": "JSONCompactStringsEachRowWithNamesAndTypes",

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -73,6 +73,24 @@ class Settings(BaseSettings):
     kafka_heap_mb: int = Field(256, ge=128, description="heap of the local broker, in MiB")
     clickhouse_port: int = Field(
         9000, ge=1, le=65535, description="port of the local ClickHouse (native protocol)"
+    )
+    clickhouse: str | None = Field(
+        None, min_length=1, description="ClickHouse server, host:port; default: the local stack's"
+    )
+    clickhouse_user: str = Field("default", min_length=1, description="user of that server")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="that user's password")
+    clickhouse_password_file: Path | None = Field(
+        None, description="a file that has the password as its only line"
+    )
+    clickhouse_database: str = Field(
+        "default", min_length=1, description="database that holds the warm store's tables"
+    )
+    clickhouse_secure: bool = Field(False, description="speak TLS to that server")
+    clickhouse_ca_certs: Path | None = Field(
+        None, description="certificates that the server's is checked by; default: the system's"
+    )
+    clickhouse_timeout: float = Field(
+        300, gt=0, description="seconds that a statement may take to answer"
     )
     valkey_port: int = Field(6379, ge=1, le=65535, description="port of the local Valkey")
     s3_port: int = Field(

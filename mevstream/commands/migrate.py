@@ -9,19 +9,33 @@ from mevstream.commands.options import Data
 
 def migrate(
     data: Data = None,
+    server: Annotated[
+        str | None,
+        typer.Option(help="host:port of a ClickHouse server that holds the store instead."),
+    ] = None,
     status: Annotated[bool, typer.Option("--status", help="Only list what is applied.")] = False,
 ) -> None:
     """Create or update the tables and views of the warm store.
 
-    `run` does this by itself. Migrations that were applied must not have changed since.
+    `run` does this by itself. Migrations that were applied must not have changed since. User,
+    password and TLS for a server come from MEVSTREAM_CLICKHOUSE_… in the environment.
 
-    Example: mevstream migrate --data ./data --status
+    Example: mevstream migrate --server 127.0.0.1:9000 --status
     """
+    from mevstream.errors import MevstreamError
     from mevstream.settings import load_settings
     from mevstream.topologies.sinks import migrations
     from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 
-    engine = ChdbEngine(load_settings(store=data).store)
+    if data is not None and server is not None:
+        raise MevstreamError("give --data or --server, not both")
+    settings = load_settings(store=data, clickhouse=server)
+    if server is None:
+        engine = ChdbEngine(settings.store)
+    else:
+        from mevstream.topologies.sinks.native_engine import NativeEngine, configured_server
+
+        engine = NativeEngine(configured_server(settings))
     try:
         known = migrations.load()
         before = migrations.applied(engine)

@@ -14,8 +14,9 @@ from mevstream.schemas.parsed_pb2 import ParsedBatch
 from mevstream.schemas.raw_pb2 import Commitment, RawBatch
 from mevstream.topologies.chain import Record
 from mevstream.topologies.embedded import EmbeddedRuntime
-from mevstream.topologies.sinks.chdb_engine import ChdbEngine, EngineError
+from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 from mevstream.topologies.sinks.clickhouse import ClickHouseSink, Limits
+from mevstream.topologies.sinks.engine import EngineError
 from store.conftest import Store
 from store.synthetic import blockhash, decode, raw_chain, raw_slot, stand_in
 

@@ -3,7 +3,6 @@
 import fcntl
 import io
 import os
-import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
@@ -11,17 +10,10 @@ from typing import IO, Any
 import pyarrow as pa
 
 from mevstream.errors import MevstreamError
+from mevstream.topologies.sinks.engine import engine_error
 
 # The store shares the process, and often the core, with the decoder.
 _WRITER_OPTIONS = {"max_threads": 1, "max_insert_threads": 1}
-
-
-class EngineError(MevstreamError):
-    """The store refused a statement; the message is ClickHouse's, in one line."""
-
-
-class ReadOnlyError(EngineError):
-    """A statement would change a store that is open for reading only."""
 
 
 class ChdbEngine:
@@ -46,7 +38,7 @@ class ChdbEngine:
                 self.execute("SET readonly = 1")
         except Exception as error:
             self._lock.close()
-            raise _engine_error(error) from None
+            raise engine_error(error) from None
 
     def begin_writing(self) -> bool:
         """Marks the folder as being written. False if the last writer never said it had ended."""
@@ -71,7 +63,7 @@ class ChdbEngine:
         try:
             return self._connection.query(sql, output_format).bytes()
         except RuntimeError as error:
-            raise _engine_error(error) from None
+            raise engine_error(error) from None
 
     def chunks(self, sql: str, output_format: str) -> Generator[bytes]:
         """The result of a SELECT, piece by piece; each piece is a whole document of the format,
@@ -81,7 +73,7 @@ class ChdbEngine:
                 for chunk in result:
                     yield chunk.bytes()
         except RuntimeError as error:
-            raise _engine_error(error) from None
+            raise engine_error(error) from None
 
     def insert(self, table: str, rows: pa.RecordBatch, token: str) -> None:
         """Appends the rows as one block. A second insert with the same token does nothing.
@@ -100,7 +92,7 @@ class ChdbEngine:
                     writer.write_batch(rows)
                 inserter.finish()
         except RuntimeError as error:
-            raise _engine_error(error) from None
+            raise engine_error(error) from None
 
     def close(self) -> None:
         self._connection.close()
@@ -156,14 +148,3 @@ def _lock(folder: Path) -> IO[str]:
     file.write(f"pid {os.getpid()}")
     file.flush()
     return file
-
-
-def _engine_error(error: Exception) -> EngineError:
-    """The part of ClickHouse's message that tells the user something, as one line."""
-    text = " ".join(str(error).split())
-    text = re.sub(r"^.*?DB::Exception: ", "", text)
-    if text.endswith("(READONLY)"):
-        return ReadOnlyError("the store is open for reading only")
-    text = re.sub(r"( \(version [^)]*\))|(: While executing \w+)|(\.? ?Stack trace.*)", "", text)
-    text = re.sub(r"Expected one of: .*\. \(", "(", text)
-    return EngineError(text.strip() or type(error).__name__)

@@ -89,8 +89,8 @@ def migrate(engine: Engine, migrations: list[Migration] | None = None) -> list[M
         for statement in migration.statements:
             engine.execute(statement)
         engine.execute(
-            "INSERT INTO schema_migrations (number, name, checksum) VALUES "
-            f"({migration.number}, '{migration.name}', '{migration.checksum}')"
+            "INSERT INTO schema_migrations (number, name, checksum) "
+            f"SELECT {migration.number}, '{migration.name}', '{migration.checksum}'"
         )
     return missing
 
