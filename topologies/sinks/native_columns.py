@@ -8,11 +8,12 @@ https://clickhouse.com/docs/native-protocol/columns.
 
 # The stubs of pyarrow leave the parameters of its generic classes open.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
 import re
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -69,7 +70,7 @@ def _write_texts(write: Write, kind: str, column: ArrowArray) -> None:
     if not (pa.types.is_string(column.type) or pa.types.is_binary(column.type)):
         raise _mismatch(kind, column)
     data = bytearray()
-    for value in column.cast(pa.binary()).to_pylist():
+    for value in cast("list[bytes]", column.cast(pa.binary()).to_pylist()):
         data += _varint(len(value))
         data += value
     write(bytes(data))
@@ -78,7 +79,7 @@ def _write_texts(write: Write, kind: str, column: ArrowArray) -> None:
 def _write_low_cardinality(write: Write, kind: str, column: ArrowArray) -> None:
     if not isinstance(column, pa.DictionaryArray):
         raise _mismatch(kind, column)
-    names, codes = column.dictionary, column.indices
+    names, codes = cast(ArrowArray, column.dictionary), cast(ArrowArray, column.indices)
     key_type = next(n for n in range(4) if len(names) <= 1 << (8 << n))
     keys = np.frombuffer(_values(codes, 4), dtype=np.int32).astype(f"u{1 << key_type}")
     write(struct.pack("<QQQ", _LOW_CARDINALITY_VERSION, _OWN_DICTIONARY | key_type, len(names)))
@@ -91,7 +92,9 @@ def _values(column: ArrowArray, width: int) -> memoryview:
     buffer = column.buffers()[1]
     if buffer is None:
         return memoryview(b"")
-    return memoryview(buffer).cast("B")[column.offset * width : (column.offset + len(column)) * width]
+    return memoryview(buffer).cast("B")[
+        column.offset * width : (column.offset + len(column)) * width
+    ]
 
 
 def _width(type_: pa.DataType) -> int | None:

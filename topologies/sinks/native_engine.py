@@ -5,12 +5,13 @@ handshake, sends queries and reads answers; the blocks of an INSERT are written 
 native_columns.py.
 """
 
-# The driver has no types.
+# The driver has no types, and the stubs of pyarrow leave parameters open.
+# pyright: reportUnknownArgumentType=false
 # pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false, reportUnknownVariableType=false
 
 import re
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,10 +142,8 @@ class NativeEngine:
             self._client.receive_end_of_insert_query()
 
     def close(self) -> None:
-        try:
+        with suppress(OSError):
             self._client.disconnect()
-        except OSError:
-            pass
 
     def _send(self, rows: pa.RecordBatch, columns: list[tuple[str, str]]) -> None:
         from clickhouse_driver.block import BlockInfo, ColumnOrientedBlock
