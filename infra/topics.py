@@ -175,6 +175,12 @@ class Cluster:
             names = self._client.list_topics(timeout=_CONTACT_SECONDS).topics
         return sorted(name for name in names if not name.startswith("__"))
 
+    def partitions(self) -> dict[str, int]:
+        """How many partitions each topic has."""
+        with self._errors():
+            topics = self._client.list_topics(timeout=_CONTACT_SECONDS).topics
+        return {name: len(topic.partitions) for name, topic in topics.items()}
+
     def describe(self, names: Sequence[str]) -> list[Topic]:
         """These topics as they are. Raises MevstreamError for one that does not exist."""
         if not names:

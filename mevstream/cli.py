@@ -17,6 +17,7 @@ from mevstream.commands.run import run
 from mevstream.commands.simulate import simulate
 from mevstream.commands.stack import stack
 from mevstream.commands.topics import topics
+from mevstream.commands.worker import worker
 from mevstream.errors import MevstreamError
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app.command()(query)
 app.command()(migrate)
 app.command()(simulate)
 app.command()(ingest)
+app.command()(worker)
 app.add_typer(topics)
 app.add_typer(stack)
 app.add_typer(dlq)

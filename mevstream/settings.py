@@ -62,6 +62,15 @@ class Settings(BaseSettings):
     topic_retention_hours: int = Field(
         24, ge=1, description="how long Kafka keeps the records of topics that are not compacted"
     )
+    group_prefix: str = Field(
+        "mevstream",
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="what the names of consumer groups begin with",
+    )
+    worker_records: int = Field(
+        32, ge=1, description="records of its input that a link has in hand at most"
+    )
+    worker_bytes: int = Field(32 << 20, ge=1 << 20, description="the same, in bytes")
     stack_folder: Path = Field(Path("data/stack"), description="data and logs of the local stack")
     cache: Path = Field(
         default_factory=user_cache, description="folder of software that is fetched once"

@@ -1,0 +1,155 @@
+"""A Faust application that reads one topic as one consumer group, and what is asked of it."""
+
+# Faust's objects are typed loosely, and a commit of chosen offsets is not part of what it exports.
+# pyright: reportUnknownMemberType=false, reportPrivateUsage=false
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, cast
+
+import faust
+from faust.transport.consumer import RecordMap
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from mevstream.errors import MevstreamError
+from mevstream.topologies.worker.records import Incoming, one_line
+
+_FULL_SECONDS = 0.02
+
+# Else these subclasses would speak under this module's name, at its level.
+_library_log = logging.getLogger("faust.mevstream")
+
+
+class _Consumer(driver.Consumer):
+    logger = _library_log
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:
+        # A partition whose buffer is full is not among those that are waited for; it has to be
+        # asked for again as soon as there is room, however quiet the others are.
+        if self._buffered_partitions:
+            timeout = min(timeout, _FULL_SECONDS)
+        return await super()._getmany(active_partitions, timeout)
+
+
+class _Faust(faust.App):
+    logger = _library_log
+
+    def _new_consumer(self) -> Any:
+        cast(Any, self.transport).Consumer = _Consumer
+        return super()._new_consumer()
+
+    def _create_directories(self) -> None:
+        """Faust's folders are for its tables; there are none."""
+
+
+class Application:
+    """Joins `group`, fetches the records of `topic` and hands them over one by one.
+
+    take: gets each record with the generation of the group that it was fetched in; the next one
+        comes when it returns.
+    assigned: called with all partitions that are now this member's, before records come.
+    revoked: called before partitions move, when no more records come.
+
+    What Faust would commit by itself is not used: it commits an offset although an earlier one is
+    still under way, and acks events that it skips while partitions move.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        topic: str,
+        *,
+        servers: str,
+        take: Callable[[Incoming, int], Awaitable[None]],
+        assigned: Callable[[list[int]], Awaitable[None]],
+        revoked: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.group = group
+        self.topic = topic
+        self._take = take
+        self._assigned = assigned
+        self._revoked = revoked
+        self._app: Any = _Faust(
+            group,
+            broker=[f"kafka://{server.strip()}" for server in servers.split(",")],
+            autodiscover=False,
+            web_enabled=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=8 << 20,
+            broker_session_timeout=6.0,
+            broker_heartbeat_interval=0.5,
+            broker_max_poll_records=64,
+            stream_buffer_maxsize=64,
+            # What is under way is waited for by `revoked`, for no longer than it takes.
+            stream_wait_empty=False,
+        )
+        raw: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw"}
+        source = self._app.topic(topic, acks=False, key_type=bytes, value_type=bytes, **raw)
+        self._app.agent(source, name=group)(self._agent)
+        self._app.on_partitions_assigned.connect(self._on_assigned)
+        self._app.on_partitions_revoked.connect(self._on_revoked)
+
+    async def start(self) -> None:
+        """Returns when the application runs; partitions come later. Raises MevstreamError if it
+        cannot."""
+        try:
+            await self._app.start()
+        except Exception as error:
+            raise self._error(error) from error
+
+    async def stop(self) -> None:
+        """Leaves the group."""
+        await self._app.stop()
+
+    def check(self) -> None:
+        """Raises MevstreamError if the application has crashed."""
+        if (reason := self._app.crash_reason) is not None:
+            raise self._error(reason) from reason
+
+    @property
+    def generation(self) -> int:
+        """The group's generation, of which records are that come now."""
+        return self._app.consumer_generation_id
+
+    async def commit(self, offsets: Mapping[int, int]) -> bool:
+        """Commits the next offset to read of each partition. False: the group has moved on."""
+        tps = {TP(self.topic, partition): offset for partition, offset in offsets.items()}
+        return await self._app.consumer._commit(tps)
+
+    def end(self, partition: int) -> int | None:
+        """The offset that the next record of an assigned partition will get, if it is known."""
+        return self._app.consumer.highwater(TP(self.topic, partition))
+
+    async def _agent(self, stream: Any) -> None:
+        # An exception would end the agent, and nobody would take the records that follow.
+        async for event in cast(AsyncIterator[Any], stream.noack().events()):
+            message = event.message
+            try:
+                await self._take(_incoming(message), message.generation_id)
+            except Exception as error:
+                await self._app.crash(error)
+                return
+
+    async def _on_assigned(self, app: Any, assigned: Iterable[TP], **_: Any) -> None:
+        await self._assigned(sorted(tp.partition for tp in assigned))
+
+    async def _on_revoked(self, app: Any, revoked: Iterable[TP], **_: Any) -> None:
+        await self._revoked()
+
+    def _error(self, reason: BaseException) -> MevstreamError:
+        return MevstreamError(f"consumer group {self.group}: {one_line(reason)}")
+
+
+def _incoming(message: Any) -> Incoming:
+    return Incoming(
+        message.topic,
+        message.partition,
+        message.offset,
+        message.key,
+        message.value,
+        message.headers or (),
+        round(message.timestamp * 1000) * 1_000_000,
+    )

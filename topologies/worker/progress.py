@@ -1,0 +1,68 @@
+"""What is under way: which offset of a partition may be committed, and how much may be in hand."""
+
+import asyncio
+from collections import deque
+
+
+class Track:
+    """One assigned partition of a group's input.
+
+    Records are done in any order, because what follows from them goes to several partitions; an
+    offset may be committed only when all before it are done. `position` is the offset that may be
+    committed (the next one to read), None until there is one.
+    """
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.position: int | None = None
+        self.committed: int | None = None
+        self._open: deque[int] = deque()
+        self._done: set[int] = set()
+
+    def begin(self, offset: int) -> None:
+        """Takes the record at `offset`, which is above all that were taken before."""
+        self._open.append(offset)
+
+    def done(self, offset: int) -> None:
+        """Everything that follows from the record at `offset` is safe."""
+        self._done.add(offset)
+        while self._open and self._open[0] in self._done:
+            first = self._open.popleft()
+            self._done.discard(first)
+            self.position = first + 1
+
+
+class Room:
+    """How much may be in hand at once: records and bytes of input. A record larger than the bound
+    is let in alone."""
+
+    def __init__(self, *, records: int, bytes: int) -> None:
+        self._most_records, self._most_bytes = records, bytes
+        self.records = self.bytes = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def full(self) -> bool:
+        return self.records > 0 and (
+            self.records >= self._most_records or self.bytes >= self._most_bytes
+        )
+
+    async def enter(self, size: int) -> None:
+        """Waits until there is room, then counts a record of `size` bytes in."""
+        while self.full:
+            self._changed.clear()
+            await self._changed.wait()
+        self.records += 1
+        self.bytes += size
+
+    def leave(self, size: int) -> None:
+        self.records -= 1
+        self.bytes -= size
+        self._changed.set()
+
+    async def empty(self) -> None:
+        """Waits until nothing is in hand."""
+        while self.records:
+            self._changed.clear()
+            await self._changed.wait()

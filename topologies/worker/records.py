@@ -1,0 +1,274 @@
+"""From an input record to the records that follow from it: unpacked, staged, placed, packed."""
+
+import time
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from mevstream.codecs.frames import compress
+from mevstream.codecs.headers import (
+    Header,
+    Origin,
+    RecordHeaders,
+    unpack_record,
+    write_headers,
+)
+from mevstream.errors import InputError
+from mevstream.schemas.dead_letter_pb2 import DeadLetter
+from mevstream.schemas.slots_pb2 import SlotStatus
+from mevstream.topologies.chain import DEAD_LETTER, MESSAGES, RAW, SLOTS, Link, Record
+from mevstream.topologies.observe import tracing
+from mevstream.topologies.observe.logging import get_logger
+
+log = get_logger(__name__)
+
+Partitions = Callable[[str], int]
+"""Topic → how many partitions it has."""
+
+MAX_RECORD_BYTES = 4 << 20
+"""The most bytes that a record's value may have on Kafka, once it is compressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A record as it came from Kafka. `value` None is a tombstone."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[Header]
+    timestamp_ns: int = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.value or b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An uncompressed message with what its record's headers say."""
+
+    value: bytes
+    headers: RecordHeaders
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An uncompressed message on its way to a partition."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record as Kafka gets it."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes
+    headers: list[Header] = field(default_factory=list[Header])
+
+
+def read_message(record: Incoming, partitions: Partitions) -> Message:
+    """The message of a record, with the origin of one that begins the chain. Raises InputError
+    for a record that is not what its topic says."""
+    if record.value is None:
+        raise InputError("the record has no value")
+    value, headers = unpack_record(record.value, record.headers, schema=MESSAGES[record.topic])
+    if record.topic == RAW:
+        origin = Origin(record.partition, partitions(RAW), record.offset)
+        headers = replace(headers, origin=origin)
+    return Message(value, headers)
+
+
+def place(
+    results: Sequence[Record],
+    source: Incoming,
+    headers: RecordHeaders | None,
+    partitions: Partitions,
+) -> list[Placed]:
+    """Where the results of a stage go, other than those that a split parts among the markets.
+
+    A slot's status goes by its key, everything else to the partition that the input came from.
+    `headers` are the input's, None where they cannot be read.
+    """
+    placed: list[Placed] = []
+    for topic, value in ((result.topic, result.value) for result in results):
+        key = None
+        partition = source.partition % partitions(topic)
+        if topic == SLOTS:
+            key = slot_key(SlotStatus.FromString(value))
+            partition = zlib.crc32(key) % partitions(topic)
+        elif topic == DEAD_LETTER:
+            value = _filled(DeadLetter.FromString(value), source).SerializeToString()
+        placed.append(Placed(topic, partition, key, Message(value, headers_for(topic, headers))))
+    return placed
+
+
+def headers_for(topic: str, headers: RecordHeaders | None) -> RecordHeaders:
+    """The headers of a record of `topic` that follows from one with `headers`."""
+    schema = MESSAGES[topic]
+    if headers is None:
+        return RecordHeaders(schema=schema)
+    return RecordHeaders(
+        schema=schema,
+        slot=headers.slot,
+        seq=headers.seq,
+        last=headers.last,
+        first_seen_ns=headers.first_seen_ns,
+        origin=headers.origin,
+        traceparent=headers.traceparent,
+    )
+
+
+def slot_key(status: SlotStatus) -> bytes:
+    """The key of a record of mev.slots, of which compaction keeps the latest: of a batch
+    chain/slot/blockhash/seq, of a report of what is missing chain/slot/blockhash/reporter, the
+    blockhash in hex."""
+    last = status.reporter if status.reporter else str(status.seq)
+    chain = status.chain or "solana"
+    return f"{chain}/{status.slot}/{status.blockhash.hex()}/{last}".encode()
+
+
+def reject(record: Incoming, stage: str, error: Exception, partitions: Partitions) -> Outgoing:
+    """The dead letter of a record that cannot be processed: its bytes as they came, and why."""
+    letter = DeadLetter(
+        stage=stage,
+        error=one_line(error),
+        seen_ns=time.time_ns(),
+        topic=record.topic,
+        payload=record.value or b"",
+    )
+    value = _filled(letter, record).SerializeToString()
+    partition = record.partition % partitions(DEAD_LETTER)
+    # What cannot be read is seldom worth a compressor's time, but a bomb's bytes would be.
+    headers = headers_for(DEAD_LETTER, None)
+    return Outgoing(DEAD_LETTER, partition, None, compress(value), write_headers(headers))
+
+
+def _filled(letter: DeadLetter, source: Incoming) -> DeadLetter:
+    letter.topic = source.topic
+    letter.partition = source.partition
+    letter.offset = source.offset
+    letter.key = source.key or b""
+    for name, value in source.headers:
+        letter.headers[name] = value or b""
+    return letter
+
+
+def pack(placed: Sequence[Placed]) -> list[Outgoing]:
+    """The records as Kafka gets them, in their order. Raises InputError for one that Kafka would
+    not take."""
+    written: dict[RecordHeaders, list[Header]] = {}
+    packed: list[Outgoing] = []
+    for one in placed:
+        headers = one.message.headers
+        if headers not in written:
+            written[headers] = write_headers(headers)
+        value = compress(one.message.value)
+        if len(value) > MAX_RECORD_BYTES and one.topic != DEAD_LETTER:
+            raise InputError(
+                f"a record of {len(value)} bytes for {one.topic} is above the limit of "
+                f"{MAX_RECORD_BYTES}"
+            )
+        packed.append(Outgoing(one.topic, one.partition, one.key, value, written[headers]))
+    return packed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a record came to. `headers` are those of the record, None if they cannot be read;
+    `transactions` is how many it is known to hold."""
+
+    records: Sequence[Outgoing]
+    headers: RecordHeaders | None = None
+    transactions: int = 0
+
+
+class StatelessStep:
+    """A stateless link: one record in, all that follows from it out. Belongs to one thread."""
+
+    def __init__(self, link: Link, partitions: Partitions) -> None:
+        self._link = link
+        self._partitions = partitions
+        self._stage = link.open_stage()
+        self._split = link.open_split() if link.open_split else None
+
+    def __call__(self, record: Incoming) -> Result:
+        """Never raises: a record that cannot be processed gives its dead letter."""
+        began_ns = time.time_ns()
+        headers: RecordHeaders | None = None
+        try:
+            message = read_message(record, self._partitions)
+            headers = message.headers
+            parts, rest = self._run(message.value)
+            headers = self._traced(record, headers, began_ns)
+            topic = self._link.outputs[0]
+            target = headers_for(topic, headers)
+            placed = [Placed(topic, number, None, Message(part, target)) for number, part in parts]
+            placed += place(rest, record, headers, self._partitions)
+            return Result(records=pack(placed), headers=headers, transactions=transactions_of(rest))
+        except Exception as error:
+            if not isinstance(error, InputError):
+                log.exception(
+                    "stage failed",
+                    stage=self._link.name,
+                    topic=record.topic,
+                    partition=record.partition,
+                    offset=record.offset,
+                )
+            self._traced(record, headers, began_ns, error)
+            letter = reject(record, self._link.name, error, self._partitions)
+            return Result(records=[letter], headers=headers)
+
+    def _run(self, value: bytes) -> tuple[list[tuple[int, bytes]], list[Record]]:
+        """What the stage makes of a message: the parts of its first output with their partitions,
+        and everything that is not split."""
+        results = self._stage(value)
+        if self._split is None:
+            return [], results
+        topic = self._link.outputs[0]
+        count = self._partitions(topic)
+        whole = [result.value for result in results if result.topic == topic]
+        rest = [result for result in results if result.topic != topic]
+        return [part for value in whole for part in enumerate(self._split(value, count))], rest
+
+    def _traced(
+        self,
+        record: Incoming,
+        headers: RecordHeaders | None,
+        began_ns: int,
+        error: Exception | None = None,
+    ) -> RecordHeaders | None:
+        if headers is None or headers.traceparent is None:
+            return headers
+        traceparent = tracing.hop(
+            self._link.name,
+            headers.traceparent,
+            began_ns,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            slot=headers.slot,
+            seq=headers.seq,
+            origin=headers.origin,
+            error=None if error is None else one_line(error),
+        )
+        return replace(headers, traceparent=traceparent)
+
+
+def transactions_of(results: Iterable[Record]) -> int:
+    """How many transactions the slot statuses among these tell of."""
+    statuses = (SlotStatus.FromString(r.value) for r in results if r.topic == SLOTS)
+    return sum(status.transactions for status in statuses)
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, for a field or a line."""
+    return " ".join(str(error).split()) or type(error).__name__
