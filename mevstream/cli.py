@@ -13,6 +13,7 @@ from mevstream.commands.ingest import ingest
 from mevstream.commands.inspect import inspect
 from mevstream.commands.migrate import migrate
 from mevstream.commands.query import query
+from mevstream.commands.replay import replay
 from mevstream.commands.run import run
 from mevstream.commands.simulate import simulate
 from mevstream.commands.stack import stack
@@ -36,6 +37,7 @@ app.command()(migrate)
 app.command()(simulate)
 app.command()(ingest)
 app.command()(worker)
+app.command()(replay)
 app.add_typer(topics)
 app.add_typer(stack)
 app.add_typer(dlq)

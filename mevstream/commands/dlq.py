@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mevstream.commands.options import Kafka
+from mevstream.commands.options import Kafka, parse_since
 
 if TYPE_CHECKING:
     from mevstream.topologies.deadletters import Filter, Letter, Plan
@@ -201,7 +201,7 @@ def _filter(
         topic=topic,
         first_slot=first,
         last_slot=last,
-        since_ms=_since(since) if since else None,
+        since_ms=parse_since(since) if since else None,
         places={parse_place(text) for text in letters} if letters else None,
     )
 
@@ -213,26 +213,6 @@ def _slots(text: str) -> tuple[int, int]:
     if not first.isdecimal() or not (last or first).isdecimal():
         raise InputError(f"--slot {text}: give SLOT or FIRST:LAST")
     return int(first), int(last or first)
-
-
-def _since(text: str) -> int:
-    """Milliseconds since the epoch."""
-    import re
-    import time
-    from datetime import UTC, datetime
-
-    from mevstream.errors import InputError
-
-    if age := re.fullmatch(r"(\d{1,9})([smhd])", text):
-        seconds = int(age[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[age[2]]
-        return max(int((time.time() - seconds) * 1000), 0)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"--since {text}: give an age like 30m, 12h, 7d or an ISO time") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(int(moment.timestamp() * 1000), 0)
 
 
 def _row(letter: "Letter") -> dict[str, Any]:

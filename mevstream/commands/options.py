@@ -23,3 +23,23 @@ MetricsPort = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+
+
+def parse_since(text: str) -> int:
+    """Milliseconds since the epoch of an age (`30m`) or an ISO time. Raises InputError."""
+    import re
+    import time
+    from datetime import UTC, datetime
+
+    from mevstream.errors import InputError
+
+    if age := re.fullmatch(r"(\d{1,9})([smhd])", text):
+        seconds = int(age[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[age[2]]
+        return max(int((time.time() - seconds) * 1000), 0)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"--since {text}: give an age like 30m, 12h, 7d or an ISO time") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(int(moment.timestamp() * 1000), 0)

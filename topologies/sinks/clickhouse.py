@@ -118,6 +118,7 @@ class ClickHouseSink(Sink):
 
     votes: vote transactions become rows, too (`slots` counts them in any case).
     replace: a slot that is complete in the store is written anew instead of being skipped.
+    run_id: what the rows tell as the run that wrote them; else the time and a random part.
     """
 
     topics = frozenset({PARSED, SLOTS, DEAD_LETTER})
@@ -129,6 +130,7 @@ class ClickHouseSink(Sink):
         votes: bool = False,
         replace: bool = False,
         limits: Limits | None = None,
+        run_id: str | None = None,
     ) -> None:
         self._engine = engine
         self._votes = votes
@@ -139,7 +141,11 @@ class ClickHouseSink(Sink):
         # being stored (else they are passed over).
         self._begun: dict[Block, bool] = {}
         self._flushes = 0
-        self.run_id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+        # A name that is given may be given twice, and then no insert is a copy of an earlier one.
+        self._session = secrets.token_hex(8)
+        self.run_id = (
+            run_id or f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{self._session[:6]}"
+        )
         self.stored = Stored()
 
     def open(self) -> None:
@@ -224,7 +230,7 @@ class ClickHouseSink(Sink):
         self.stored.replaced_slots += len(replaced)
         return _Plan(
             run=Run(self.run_id, version=time.time_ns()),
-            token=f"{self.run_id}/{self._flushes}",
+            token=f"{self._session}/{self._flushes}",
             keep=keep,
             known=self._gathered(gathered),
         )
