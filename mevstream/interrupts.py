@@ -14,16 +14,14 @@ class _Interrupted(Exception):
     """Breaks off a wait; never leaves this module."""
 
 
-class Interruptible(Generic[T]):
-    """An iterator that ends at the first signal, even while it waits for its next item.
+class Interruption:
+    """Notes the first SIGINT or SIGTERM; called, it tells whether one came.
 
     As a context manager it takes the signals and gives them back. `signal` is the number of the
     one that came, else 0. A second one is handled as before: it ends the process the hard way.
     """
 
-    def __init__(self, items: Iterator[T]) -> None:
-        self._items = items
-        self._waiting = False
+    def __init__(self) -> None:
         self._before: dict[int, _Handler] = {}
         self.signal = 0
 
@@ -34,6 +32,26 @@ class Interruptible(Generic[T]):
 
     def __exit__(self, *exc_info: object) -> None:
         self._restore()
+
+    def __call__(self) -> bool:
+        return self.signal != 0
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+        self._restore()
+
+    def _restore(self) -> None:
+        while self._before:
+            signal.signal(*self._before.popitem())
+
+
+class Interruptible(Interruption, Generic[T]):
+    """An iterator that ends at the first signal, even while it waits for its next item."""
+
+    def __init__(self, items: Iterator[T]) -> None:
+        super().__init__()
+        self._items = items
+        self._waiting = False
 
     def __iter__(self) -> Iterator[T]:
         return self
@@ -50,11 +68,6 @@ class Interruptible(Generic[T]):
             self._waiting = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
-        self._restore()
+        super()._handle(number, frame)
         if self._waiting:
             raise _Interrupted
-
-    def _restore(self) -> None:
-        while self._before:
-            signal.signal(*self._before.popitem())

@@ -42,8 +42,9 @@ class StreamSink(ABC, Generic[Item]):
 
     default_seconds: ClassVar[float] = 2.0
     default_bytes: ClassVar[int] = 16 << 20
-    """How old and how large (bytes of uncompressed messages) what was read gets before it is
-    stored, whatever comes first, unless the settings say otherwise."""
+    default_records: ClassVar[int] = 1 << 16
+    """How old and how large (bytes of uncompressed messages, records) what was read gets before
+    it is stored, whatever comes first, unless the settings say otherwise."""
 
     @abstractmethod
     def open(self) -> None:
