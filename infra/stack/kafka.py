@@ -3,7 +3,9 @@
 import base64
 import subprocess
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from mevstream.errors import MevstreamError
 from mevstream.infra.stack.service import HOST, Service
@@ -16,9 +18,9 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners={listeners},CONTROLLER://{host}:{controller_port}
+advertised.listeners={advertised}
+listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
@@ -46,6 +48,15 @@ log.cleaner.dedupe.buffer.size=8388608
 """
 
 
+class Listener(NamedTuple):
+    """A port of the broker, and the one that it tells the clients of this port to come to: where
+    something stands between them, that thing's. `name` is of capital letters."""
+
+    name: str
+    port: int
+    advertised_port: int
+
+
 def kafka_service(
     *,
     jars: Path,
@@ -55,8 +66,13 @@ def kafka_service(
     port: int,
     controller_port: int,
     heap_mb: int,
+    listeners: Sequence[Listener] = (),
 ) -> Service:
-    """A broker that keeps its data in `folder`, which is formatted at the first start."""
+    """A broker that keeps its data in `folder`, which is formatted at the first start.
+
+    It listens on `port`, and on those of `listeners` besides.
+    """
+    every = (Listener("PLAINTEXT", port, port), *listeners)
     properties = folder / "server.properties"
     data = folder / "data"
     jvm: tuple[str | Path, ...] = (
@@ -78,7 +94,9 @@ def kafka_service(
         properties.write_text(
             _PROPERTIES.format(
                 host=HOST,
-                port=port,
+                listeners=",".join(f"{one.name}://{HOST}:{one.port}" for one in every),
+                advertised=",".join(f"{one.name}://{HOST}:{one.advertised_port}" for one in every),
+                protocols=",".join(f"{one.name}:PLAINTEXT" for one in every),
                 controller_port=controller_port,
                 data=data,
                 max_message_bytes=MAX_MESSAGE_BYTES,
@@ -92,7 +110,7 @@ def kafka_service(
         command=(*jvm, "kafka.Kafka", properties),
         folder=folder,
         log=log,
-        ports=(port, controller_port),
+        ports=(port, controller_port, *(one.port for one in listeners)),
         prepare=prepare,
         probe=lambda: _probe(port),
         stop_seconds=30,

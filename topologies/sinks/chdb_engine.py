@@ -1,8 +1,8 @@
 """ClickHouse inside the process (chdb), in a folder that belongs to one process at a time."""
 
 import fcntl
-import io
 import os
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
@@ -77,42 +77,33 @@ class ChdbEngine:
 
     def insert(self, table: str, rows: pa.RecordBatch, token: str) -> None:
         """Appends the rows as one block. A second insert with the same token does nothing.
+        Raises EngineError for what the store did not take, a full disk among others.
 
-        The Arrow stream goes to the engine as it is written: no second copy of the batch.
+        Not through the engine's streaming insert: that one calls rows stored which it could not
+        write. An unnamed file in memory carries them instead.
         """
         names = ", ".join(rows.schema.names)
-        sql = (
-            f"INSERT INTO {table} ({names}) SETTINGS insert_deduplicate = 1, "
-            f"insert_deduplication_token = '{token}'"
-        )
-        try:
-            with self._connection.send_insert(sql, "ArrowStream") as inserter:
-                writer: Any
-                with pa.ipc.new_stream(_Pipe(inserter), rows.schema) as writer:
-                    writer.write_batch(rows)
-                inserter.finish()
-        except RuntimeError as error:
-            raise engine_error(error) from None
+        with _memory_file() as file:
+            writer: Any
+            with pa.ipc.new_stream(file, rows.schema) as writer:
+                writer.write_batch(rows)
+            file.flush()
+            self.execute(
+                f"INSERT INTO {table} ({names}) FROM INFILE '/dev/fd/{file.fileno()}' "
+                f"SETTINGS insert_deduplicate = 1, insert_deduplication_token = '{token}' "
+                "FORMAT ArrowStream"
+            )
 
     def close(self) -> None:
         self._connection.close()
         self._lock.close()
 
 
-class _Pipe(io.RawIOBase):
-    """A file that hands what is written to it to a streaming insert."""
-
-    def __init__(self, inserter: Any) -> None:
-        super().__init__()
-        self._inserter = inserter
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        view = memoryview(data)
-        self._inserter.append(view)
-        return view.nbytes
+def _memory_file() -> Any:
+    # Arrow's stubs know no file of typing's.
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("rows"), "wb")
+    return tempfile.TemporaryFile()
 
 
 def _store_path(folder: Path) -> str:
