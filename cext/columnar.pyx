@@ -145,6 +145,19 @@ cdef class Layout:
             self.specs[self.count].element = 0
             self.slots[padding] = self.count
 
+    def rest(self, bytes data not None):
+        """The message without its columns, of which nothing but their framing is looked at.
+        Raises ValueError for what is no such message."""
+        cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(data)
+        cdef const uint8_t* end = begin + PyBytes_GET_SIZE(data)
+        cdef Found found[MAX_COLUMNS]
+        cdef Py_ssize_t size = self.find(begin, end, found, NULL)
+        if size < 0:
+            raise malformed(-1 - size)
+        cdef bytes rest = PyBytes_FromStringAndSize(NULL, size)
+        self.find(begin, end, found, <uint8_t*>PyBytes_AS_STRING(rest))
+        return rest
+
     def read(self, bytes data not None):
         """(rest, columns): the message without its columns, and a read-only array for each column.
 

@@ -8,10 +8,11 @@ from google.protobuf.message import DecodeError
 
 from fuzz.mutate import flip_bytes, mutate_wire, varint
 from fuzz.oracle import Finding
-from mevstream.codecs.columns import ColumnSchema
-from mevstream.codecs.parsed import ParsedView
+from mevstream.codecs.columns import NONE, ColumnSchema
+from mevstream.codecs.parsed import KEY_COLUMNS, NAME_COLUMNS, ParsedView
 from mevstream.errors import InputError
 from mevstream.schemas.parsed_pb2 import ParsedBatch
+from mevstream.topologies.parsed.market import open_split
 
 # Without tables and row widths nothing but protobuf's own rules is left to check.
 PLAIN = ColumnSchema(ParsedBatch, widths={"keys": 1, "tx_signature": 1})
@@ -85,6 +86,63 @@ def fields(random: Random, depth: int = 0) -> bytes:
         else:
             out += (fields(random, depth + 1) if depth < 4 else b"") + varint(number << 3 | 4)
     return out
+
+
+class PartsTarget:
+    """ParsedBatch messages parted by market: refused, or parted so that the rows add up."""
+
+    name = "parts"
+    inputs_a_turn = 16
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.split = open_split([bytes(range(32))])
+
+    def generate(self) -> bytes:
+        random = self.random
+        rows, legs, names = random.randrange(5), random.randrange(5), ["a", "unknown"]
+        message = ParsedBatch(
+            seq=random.getrandbits(3), names=names, keys=bytes(range(32)) + random.randbytes(64)
+        )
+        for field in message.DESCRIPTOR.fields:
+            table = field.name.partition("_")[0]
+            if not field.is_packed or field.name.endswith("_replica") or random.random() < 0.05:
+                continue
+            size = {"tx": rows, "swap": legs if rows else 0}.get(table, 2)
+            most = 2 if field.name in NAME_COLUMNS else max(rows, 1)
+            most = 3 if field.name in KEY_COLUMNS else most
+            values = [random.randrange(most) for _ in range(size)]
+            if random.random() < 0.1 and values:
+                values[-1] = random.choice((NONE, most, random.getrandbits(32)))
+            getattr(message, field.name).extend(values)
+        data: Any = message.SerializeToString()
+        for _ in range(random.choice((0, 0, 0, 1, 2))):
+            data = mutate_wire(data, ParsedBatch.DESCRIPTOR, random)
+        return flip_bytes(data, random) if random.random() < 0.1 else data
+
+    def check(self, data: bytes) -> int:
+        try:
+            whole = ParsedView(data)
+            whole.validate()
+        except InputError:
+            whole = None
+        for partitions in (1, 2, 5):
+            try:
+                parts = self.split(data, partitions)
+            except InputError as error:
+                if "\n" in str(error):
+                    raise Finding("more than one line of error", data) from None
+                continue
+            if whole is None:
+                continue  # an envelope that is not valid is copied as it is
+            views = [ParsedView(part) for part in parts]
+            for view in views:
+                view.validate()
+            for table, rows in (("tx", whole.n_tx), ("swap", whole.n_swaps)):
+                home = sum(int((getattr(v, f"{table}_replica") == 0).sum()) for v in views)
+                if home != rows:
+                    raise Finding(f"{home} {table} rows at home of {rows}", data)
+        return 3
 
 
 class ColumnsTarget:

@@ -9,7 +9,7 @@ from random import Random
 from typing import Protocol
 
 import mevstream
-from fuzz.columns import ColumnsTarget
+from fuzz.columns import ColumnsTarget, PartsTarget
 from fuzz.decoder import DecoderTarget
 from fuzz.journal import Journal, save, target_of
 from fuzz.oracle import Finding
@@ -41,6 +41,7 @@ class Target(Protocol):
 TARGETS: list[type[Target]] = [
     DecoderTarget,
     ColumnsTarget,
+    PartsTarget,
     SplitTarget,
     TransactionInfoTarget,
     Base58Target,
