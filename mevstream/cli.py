@@ -11,6 +11,7 @@ from mevstream import __version__
 from mevstream.commands.dlq import dlq
 from mevstream.commands.ingest import ingest
 from mevstream.commands.inspect import inspect
+from mevstream.commands.lake import lake
 from mevstream.commands.migrate import migrate
 from mevstream.commands.query import query
 from mevstream.commands.replay import replay
@@ -38,6 +39,7 @@ app.command()(simulate)
 app.command()(ingest)
 app.command()(worker)
 app.command()(replay)
+app.add_typer(lake)
 app.add_typer(topics)
 app.add_typer(stack)
 app.add_typer(dlq)

@@ -42,25 +42,48 @@ def run_query(sql: str, folder: Path, output_format: str, *, write: bool = False
     Raises MevstreamError (also EngineError, with ClickHouse's message in one line); once a result
     has begun that can only be an error that ClickHouse meets in the middle of it.
     """
-    sql = sql.strip().rstrip(";").rstrip()
-    if not sql:
-        raise MevstreamError("the statement is empty")
+    sql = _checked(sql, output_format)
     if not (folder / "store").is_dir():
         raise MevstreamError(f"no store in {folder}: `mevstream run SOURCE` makes one")
-    if output_format == "arrow" and sys.stdout.isatty():
-        raise MevstreamError("arrow is binary: send it to a file or to a program")
     engine = ChdbEngine(folder, read_only=not write)
     try:
-        if output_format != "arrow":
-            sql = _with_base58(engine, sql)
-        # A result that is given up half-way must end before its connection does.
-        with closing(_pieces(engine, sql, _FORMATS[output_format])) as pieces:
-            _PRINTERS[output_format](pieces)
-        sys.stdout.flush()
+        _run(engine, sql, output_format)
     except ReadOnlyError:
         raise MevstreamError("the statement would change the store: that needs --write") from None
     finally:
         engine.close()
+
+
+def run_lake_query(sql: str, url: str, endpoint: str | None, output_format: str) -> None:
+    """The same on a lake (topologies/sinks/lake), whose tables are those of the warm store.
+    Nothing can be changed there. Raises MevstreamError."""
+    from mevstream.topologies.sinks.lake.storage import open_storage
+    from mevstream.topologies.sinks.lake.views import open_lake
+
+    sql = _checked(sql, output_format)
+    with open_lake(open_storage(url, endpoint=endpoint)) as engine:
+        try:
+            _run(engine, sql, output_format)
+        except ReadOnlyError:
+            raise MevstreamError("a query cannot change the lake") from None
+
+
+def _checked(sql: str, output_format: str) -> str:
+    sql = sql.strip().rstrip(";").rstrip()
+    if not sql:
+        raise MevstreamError("the statement is empty")
+    if output_format == "arrow" and sys.stdout.isatty():
+        raise MevstreamError("arrow is binary: send it to a file or to a program")
+    return sql
+
+
+def _run(engine: ChdbEngine, sql: str, output_format: str) -> None:
+    if output_format != "arrow":
+        sql = _with_base58(engine, sql)
+    # A result that is given up half-way must end before its connection does.
+    with closing(_pieces(engine, sql, _FORMATS[output_format])) as pieces:
+        _PRINTERS[output_format](pieces)
+    sys.stdout.flush()
 
 
 def _pieces(engine: ChdbEngine, sql: str, engine_format: str) -> Generator[bytes]:

@@ -121,6 +121,20 @@ class Settings(BaseSettings):
         0.01, ge=0, le=1, description="share of the raw batches of a source whose way is traced"
     )
 
+    lake: str = Field(
+        "data/lake", min_length=1, description="the Parquet lake: a folder or s3://bucket/prefix"
+    )
+    lake_endpoint: str | None = Field(
+        None, min_length=1, description="S3 server of the lake, http://host:port; default: Amazon's"
+    )
+    lake_days: int = Field(90, ge=1, description="how long the lake keeps a file")
+    lake_file_mb: int = Field(
+        128, ge=1, le=4096, description="size of the files that compaction makes, in MiB"
+    )
+    lake_grace_seconds: int = Field(
+        3600, ge=60, description="how long files that no longer count stay for those who read them"
+    )
+
     @field_validator("hub_mints", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

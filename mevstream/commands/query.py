@@ -1,4 +1,4 @@
-"""mevstream query: SQL on the embedded warm store."""
+"""mevstream query: SQL on the embedded warm store, or on the lake."""
 
 import signal
 import sys
@@ -25,8 +25,14 @@ def query(
     format: Annotated[Format, typer.Option(help="How to print the result.")] = Format.table,
     data: Data = None,
     write: Annotated[bool, typer.Option("--write", help="Allow changes to the store.")] = False,
+    lake: Annotated[
+        bool, typer.Option("--lake", help="Query the Parquet lake instead ($MEVSTREAM_LAKE).")
+    ] = False,
+    lake_url: Annotated[
+        str | None, typer.Option(help="Query this lake: a folder or s3://bucket/prefix.")
+    ] = None,
 ) -> None:
-    """Run one SQL statement on the warm store.
+    """Run one SQL statement on the warm store, or on the lake.
 
     Read-only unless --write is given. Keys and signatures (FixedString) are shown as base58,
     except in arrow. The views and columns are described in docs/schema.md.
@@ -34,7 +40,7 @@ def query(
     Example: mevstream query "SELECT venue, count() FROM v_swaps GROUP BY venue ORDER BY 2 DESC"
     """
     from mevstream.errors import MevstreamError
-    from mevstream.query import run_query
+    from mevstream.query import run_lake_query, run_query
     from mevstream.settings import load_settings
 
     if (sql is None) == (file is None):
@@ -45,4 +51,10 @@ def query(
         raise MevstreamError(f"{file or 'standard input'}: {error}") from None
     # The engine does not return to Python until it has a result, so nobody else could end it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    run_query(text or "", load_settings(store=data).store, format, write=write)
+    settings = load_settings(store=data, lake=lake_url)
+    if lake or lake_url is not None:
+        if write or data is not None:
+            raise MevstreamError("--write and --data are for the warm store, not for the lake")
+        run_lake_query(text or "", settings.lake, settings.lake_endpoint, format)
+    else:
+        run_query(text or "", settings.store, format, write=write)

@@ -1,0 +1,290 @@
+"""The lake's tables: their columns and order, and which records of which topic become their rows.
+
+Columns have the names, units and sentinels of the warm store. What differs: `chain` is in the path
+only, as is the hour; times are timestamps, and null where they are not told.
+"""
+
+# The stubs of pyarrow leave the parameters of its generic classes open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from google.protobuf.message import DecodeError
+
+from mevstream.codecs.parsed import ParsedView
+from mevstream.errors import InputError
+from mevstream.schemas.dead_letter_pb2 import DeadLetter
+from mevstream.schemas.slots_pb2 import SlotStatus
+from mevstream.topologies.chain import DEAD_LETTER, PARSED, SLOTS
+from mevstream.topologies.sinks.columns import (
+    SWAPS,
+    TRANSACTIONS,
+    Column,
+    Flush,
+    Rows,
+    Run,
+    fixed_width,
+)
+from mevstream.topologies.sinks.rows import dead_letter_rows, letter_id, slot_rows
+from mevstream.topologies.sinks.stream import Delivery
+
+Place = tuple[str, int]
+"""topic, partition."""
+
+_MILLISECONDS = pa.timestamp("ms", tz="UTC")
+_NANOSECONDS = pa.timestamp("ns", tz="UTC")
+# Rows are made and sorted so many at a time, in whole slots: a row group of a file.
+GROUP_TRANSACTIONS = 1 << 17
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the lake.
+
+    order: columns that a file is sorted by. key: what tells two rows apart; a row that has the key
+    of another is a copy. unique: columns of values that hardly ever come twice, and do not shrink.
+    """
+
+    name: str
+    schema: pa.Schema
+    order: tuple[str, ...]
+    key: tuple[str, ...]
+    unique: tuple[str, ...] = ()
+
+    def sorted(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows in the order of a file; those that are equal there keep theirs."""
+        columns = [rows.column(name).to_numpy(zero_copy_only=False) for name in self.order]
+        order: Any = np.lexsort(columns[::-1])
+        if np.array_equal(order, np.arange(len(order))):
+            return rows
+        indexes: Any = fixed_width(pa.int64(), order)
+        return rows.take(indexes)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one record adds to the lake.
+
+    content: 16 bytes that are the same for the same content, at whatever offset it comes.
+    seconds: Unix time of the block, else when it was first seen; 0 if nobody told.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    content: bytes
+    chain: str
+    slot: int
+    seconds: int
+    payload: Any = field(repr=False)
+
+    @property
+    def place(self) -> Place:
+        return self.topic, self.partition
+
+    @property
+    def hour(self) -> int:
+        """Hours since the epoch."""
+        return self.seconds // 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """How records of a topic are read, and how many of them become rows: batches per table, in
+    the order of slots, each within the bounds of a row group."""
+
+    read: Callable[[Delivery], Part]
+    rows: Callable[[Sequence[Part], Run, bool], Iterator[tuple[str, pa.RecordBatch]]]
+
+
+def _lake_schema(columns: Iterable[tuple[str, pa.DataType]]) -> pa.Schema:
+    times = {"block_time": _MILLISECONDS, "first_seen": _NANOSECONDS, "seen": _NANOSECONDS}
+    fields = [
+        pa.field(name, times.get(name, type_), nullable=name == "block_time")
+        for name, type_ in columns
+        if name != "chain"
+    ]
+    return pa.schema([*fields, pa.field("ingested_at", _MILLISECONDS, nullable=False)])
+
+
+def _of_columns(columns: Sequence[Column]) -> pa.Schema:
+    return _lake_schema((column.name, column.type) for column in columns)
+
+
+_NO_RUN = Run("", 0)
+_BLOCK = ("slot", "blockhash", "tx_index", "signature")
+_SLOT_EXTRA = {
+    "seq": pa.int64(),
+    "missing": pa.list_(pa.uint32()),
+    "reporter": pa.dictionary(pa.int32(), pa.string()),
+}
+
+TABLES: Mapping[str, Table] = {
+    table.name: table
+    for table in (
+        Table(
+            "transactions",
+            _of_columns(TRANSACTIONS),
+            order=("slot", "tx_index"),
+            key=_BLOCK,
+            unique=("signature",),
+        ),
+        Table(
+            "swaps",
+            _of_columns(SWAPS),
+            order=("slot", "tx_index", "ix_outer", "ix_inner", "leg"),
+            key=(*_BLOCK, "ix_outer", "ix_inner", "leg"),
+            unique=("signature",),
+        ),
+        Table(
+            "slot_batches",
+            _lake_schema(
+                [(f.name, f.type) for f in slot_rows([], _NO_RUN).schema] + [*_SLOT_EXTRA.items()]
+            ),
+            order=("slot", "seq"),
+            key=("slot", "blockhash", "seq", "commitment", "reporter", "missing"),
+        ),
+        Table(
+            "dead_letters",
+            _lake_schema([(f.name, f.type) for f in dead_letter_rows([], _NO_RUN).schema]),
+            order=("slot", "seq", "position"),
+            key=("slot", "id"),
+            unique=("payload",),
+        ),
+    )
+}
+
+
+def _read_parsed(delivery: Delivery) -> Part:
+    view = ParsedView(delivery.value)
+    view.validate()
+    # The rows of a block, or of single transactions, that the record holds.
+    rows = view.tx_index if view.blockhash else view.tx_signature
+    envelope = (view.chain, view.slot, view.seq, view.blockhash, view.n_swaps, view.malformed.size)
+    digest = hashlib.blake2b(repr(envelope).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(rows).data)
+    return _part(
+        delivery,
+        digest.digest(),
+        view.chain,
+        view.slot,
+        view.block_time or view.received_ns // 10**9,
+        view,
+    )
+
+
+def _read_slot(delivery: Delivery) -> Part:
+    status = _message(SlotStatus, delivery)
+    content = hashlib.blake2b(delivery.value, digest_size=16).digest()
+    seconds = status.block_time or status.first_seen_ns // 10**9
+    return _part(delivery, content, status.chain or "solana", status.slot, seconds, status)
+
+
+def _read_letter(delivery: Delivery) -> Part:
+    letter = _message(DeadLetter, delivery)
+    seconds = letter.seen_ns // 10**9
+    chain = letter.chain or "solana"
+    return _part(delivery, letter_id(letter), chain, letter.slot, seconds, letter)
+
+
+def _part(
+    delivery: Delivery, content: bytes, chain: str, slot: int, seconds: int, payload: Any
+) -> Part:
+    return Part(
+        delivery.topic,
+        delivery.partition,
+        delivery.offset,
+        content,
+        chain,
+        slot,
+        seconds if 0 <= seconds < 2**32 else 0,
+        payload,
+    )
+
+
+_MessageT = TypeVar("_MessageT", SlotStatus, DeadLetter)
+
+
+def _message(kind: type[_MessageT], delivery: Delivery) -> _MessageT:
+    try:
+        return kind.FromString(delivery.value)
+    except DecodeError:
+        raise InputError(f"{delivery.topic}: not a {kind.__name__} message") from None
+
+
+def _parsed_rows(
+    parts: Sequence[Part], run: Run, votes: bool
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    for views in _whole_slots([part.payload for part in parts]):
+        # As in the warm store: who asks for single transactions wants them, votes too.
+        rows: list[Rows] = ["all" if votes or not v.blockhash else "no votes" for v in views]
+        flush = Flush(views, rows, run)
+        yield "transactions", _finished(TABLES["transactions"], flush.transactions(), run)
+        yield "swaps", _finished(TABLES["swaps"], flush.swaps(), run)
+
+
+def _whole_slots(views: list[ParsedView]) -> Iterator[list[ParsedView]]:
+    """The batches by slot, so many at a time as make a row group; a slot is not cut."""
+    group: list[ParsedView] = []
+    size = 0
+    for view in sorted(views, key=lambda view: view.slot):
+        if size >= GROUP_TRANSACTIONS and view.slot != group[-1].slot:
+            yield group
+            group, size = [], 0
+        group.append(view)
+        size += view.n_tx
+    if group:
+        yield group
+
+
+def _slot_rows(
+    parts: Sequence[Part], run: Run, votes: bool
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    statuses: list[SlotStatus] = [part.payload for part in parts]
+    rows = slot_rows(statuses, run)
+    values: dict[str, list[Any]] = {
+        "seq": [status.seq if status.HasField("seq") else -1 for status in statuses],
+        "missing": [list(status.missing) for status in statuses],
+        "reporter": [status.reporter for status in statuses],
+    }
+    for name, type_ in _SLOT_EXTRA.items():
+        rows = rows.append_column(name, pa.array(values[name], type_))
+    yield "slot_batches", _finished(TABLES["slot_batches"], rows, run)
+
+
+def _letter_rows(
+    parts: Sequence[Part], run: Run, votes: bool
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    rows = dead_letter_rows([part.payload for part in parts], run)
+    yield "dead_letters", _finished(TABLES["dead_letters"], rows, run)
+
+
+def _finished(table: Table, rows: pa.RecordBatch, run: Run) -> pa.RecordBatch:
+    """Rows of the warm store as those of a file: the columns of its schema, sorted."""
+    columns: list[Any] = []
+    for column in table.schema:
+        if column.name == "ingested_at":
+            columns.append(pa.repeat(pa.scalar(run.version // 10**6, _MILLISECONDS), rows.num_rows))
+        elif column.name == "block_time":
+            seconds: Any = rows.column("block_time").to_numpy()
+            told = np.packbits(seconds != 0, bitorder="little")
+            time: Any = seconds.astype(np.int64) * 1000
+            buffers: list[Any] = [pa.py_buffer(told.data), pa.py_buffer(time.data)]
+            columns.append(pa.Array.from_buffers(_MILLISECONDS, len(time), buffers))
+        else:
+            columns.append(rows.column(column.name))
+    return table.sorted(pa.RecordBatch.from_arrays(columns, schema=table.schema))
+
+
+TOPICS: Mapping[str, Topic] = {
+    PARSED: Topic(_read_parsed, _parsed_rows),
+    SLOTS: Topic(_read_slot, _slot_rows),
+    DEAD_LETTER: Topic(_read_letter, _letter_rows),
+}
+"""Every topic that the lake keeps. A new one is a row here and its tables in TABLES."""
