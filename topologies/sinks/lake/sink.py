@@ -37,6 +37,7 @@ class LakeSink(StreamSink[Part]):
 
     default_seconds = 60.0
     default_bytes = 128 << 20
+    default_records = 1 << 18
 
     def __init__(
         self,
