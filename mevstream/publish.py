@@ -11,16 +11,22 @@ from mevstream.topologies.raw.producer import Published, RawProducer, paced, rea
 
 
 def publish(
-    batches: Iterator[bytes], *, servers: str, rate: float | None = None, quiet: bool = False
+    batches: Iterator[bytes],
+    *,
+    servers: str,
+    trace_ratio: float,
+    rate: float | None = None,
+    quiet: bool = False,
 ) -> int:
     """Publishes RawBatch messages until they end or a signal comes, waits for the delivery of all
     that were sent, and prints what arrived. Returns the number of the signal, else 0.
 
-    rate: transactions a second; None: as fast as Kafka takes them.
+    trace_ratio: share of the batches whose way is traced. rate: transactions a second; None: as
+    fast as Kafka takes them.
     Raises InputError of the source after what came before it was delivered, and MevstreamError
     where Kafka is not there or a delivery failed.
     """
-    producer = RawProducer(servers)
+    producer = RawProducer(servers, trace_ratio=trace_ratio)
     broken: InputError | None = None
     with (
         Interruptible(paced(map(read_batch, batches), rate)) as source,

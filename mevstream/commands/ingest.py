@@ -42,5 +42,12 @@ def ingest(
         raise InputError(f"--rate {rate}: has to be above zero")
     settings = load_settings(kafka=kafka, batch_size=batch_size)
     batches = open_sources(sources, slot=slot, chain=settings.chain, batch_size=settings.batch_size)
-    if signal := publish(batches, servers=settings.kafka_servers, rate=rate, quiet=quiet):
+    signal = publish(
+        batches,
+        servers=settings.kafka_servers,
+        trace_ratio=settings.trace_ratio,
+        rate=rate,
+        quiet=quiet,
+    )
+    if signal:
         raise typer.Exit(128 + signal)

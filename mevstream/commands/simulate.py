@@ -143,7 +143,9 @@ def _to_kafka(
             if truth_file is not None:
                 truth_file.add(block)
 
-    if signal := publish(batches(), servers=settings.kafka_servers, rate=rate):
+    if signal := publish(
+        batches(), servers=settings.kafka_servers, trace_ratio=settings.trace_ratio, rate=rate
+    ):
         raise typer.Exit(128 + signal)
 
 

@@ -63,12 +63,18 @@ def test_every_batch_arrives_once_round_robin(kafka: Kafka, chain: Path, partiti
             producer.send(read_batch(message))
 
     came: dict[tuple[int, int], RawView] = {}
+    traces: set[str] = set()
     placed: dict[int, list[tuple[int, int]]] = {}
     for record in records_of(kafka, topic):
         view, headers = unpack(record)
         place = view.slot, view.seq
         assert (headers.slot, headers.seq, headers.last) == (*place, view.last)
         assert headers.first_seen_ns == view.received_ns
+        # Each begins a trace, by default one that nobody follows.
+        assert headers.traceparent is not None
+        assert headers.traceparent.endswith("-00")
+        assert headers.traceparent not in traces
+        traces.add(headers.traceparent)
         assert place not in came
         came[place] = view
         placed.setdefault(record.partition() or 0, []).append(place)

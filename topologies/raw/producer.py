@@ -17,6 +17,7 @@ from mevstream.codecs.headers import Header, RecordHeaders, pack_record
 from mevstream.errors import InputError, MevstreamError
 from mevstream.schemas.raw_pb2 import RawBatch
 from mevstream.topologies.chain import MESSAGES, RAW
+from mevstream.topologies.observe.tracing import new_trace
 
 LEVEL = 1
 """Of zstd. A raw batch of 440 kB takes 0.51 ms and 92 kB at level 1, 0.81 ms and 87 kB at level 3,
@@ -69,14 +70,23 @@ class RawProducer:
     client sends again by itself for `delivery_seconds`; a batch that still has no acknowledgement
     of all replicas then, or is refused, is an error of the next call.
 
+    Every batch begins a trace; the share `trace_ratio` of them is sampled.
+
     Raises MevstreamError: from the constructor where Kafka does not answer or there is no mev.raw,
     from the other methods once a delivery failed.
     """
 
     def __init__(
-        self, servers: str, *, topic: str = RAW, level: int = LEVEL, delivery_seconds: float = 120
+        self,
+        servers: str,
+        *,
+        topic: str = RAW,
+        level: int = LEVEL,
+        delivery_seconds: float = 120,
+        trace_ratio: float = 0,
     ) -> None:
         self._servers = servers
+        self._trace_ratio = trace_ratio
         self._topic = topic
         self._level = level
         # The stubs leave open what headers and callbacks may be.
@@ -121,6 +131,7 @@ class RawProducer:
             seq=batch.seq,
             last=batch.last,
             first_seen_ns=batch.received_ns or None,
+            traceparent=new_trace(self._trace_ratio),
         )
         value, packed = pack_record(batch.message, headers, level=self._level)
         size = len(value)
