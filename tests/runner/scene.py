@@ -151,7 +151,9 @@ class Scene:
             offsets.append(message.offset() or 0)
 
         options = {"topic": self.topic, "partition": 0, **options}
-        self._producer.produce(value=value, headers=headers, on_delivery=delivered, **options)
+        self._producer.produce(
+            value=value, headers=cast(Any, headers), on_delivery=delivered, **options
+        )
         assert self._producer.flush(30) == 0
         return offsets[0]
 

@@ -101,6 +101,16 @@ def test_members_come_and_go(scene: Scene) -> None:
     assert set(scene.stored().values()) == {1}
 
 
+def test_a_slow_store_alone_sets_the_pace(scene: Scene) -> None:
+    """A pause between two buffers would add half a second and more to each of a hundred."""
+    scene.flag("slow", "0.02")
+    scene.send(2000)
+    sink = scene.start(records=20)
+    sink.wait_for("partitions assigned")
+    scene.wait_all(20)
+    assert sink.end() == 0
+
+
 def test_a_store_that_is_away_costs_nothing_but_time(scene: Scene) -> None:
     """A hundred times the bound waits in Kafka; it is said once; the member stays in its group."""
     sink = scene.start(bytes=2 << 20)

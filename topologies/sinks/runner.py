@@ -11,7 +11,7 @@ what was stored, and only for partitions that are still those of this member.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from itertools import count
 from typing import Any, Generic
 
@@ -37,6 +37,7 @@ _POLL_SECONDS = 0.1
 _POLL_WHILE_STORING = 0.01
 _POLL_WHILE_DUE = 0.002
 _POLLS_AT_ONCE = 256
+_GRACE_SECONDS = 1.0
 _CONTACT_SECONDS = 10
 _REVOKE_SECONDS = 10.0
 _COMMIT_PAUSE = 0.5
@@ -84,6 +85,7 @@ class SinkRunner(Generic[Item]):
         self._assignments = count()
         self._owned: dict[Place, int] = {}
         self._paused: dict[Place, bool] = {}
+        self._held_back = False
         # Stored, and not yet known to be committed.
         self._stored: dict[Place, Reached] = {}
         self._committing = False
@@ -162,7 +164,7 @@ class SinkRunner(Generic[Item]):
         self._settle()
         if self._storing is None and self._filling.reached and self._due_in() <= 0:
             self._hand_over()
-        self._hold_back(self._filling.full(self._bounds))
+        self._hold_back(not self._make_room())
         self._commit()
         self._measure()
         patience = self._patience()
@@ -311,8 +313,26 @@ class SinkRunner(Generic[Item]):
             return _POLL_WHILE_DUE if waiting else _POLL_WHILE_STORING
         return max(0.0, min(_POLL_SECONDS, self._due_in()))
 
+    def _make_room(self) -> bool:
+        """Whether another record may be held; where not, waits a little for the store.
+
+        Not polling for so long is nothing to the group, while a pause makes the client drop what
+        it has fetched and costs half a second until records flow again: that is for a store that
+        is away.
+        """
+        if not self._filling.full(self._bounds):
+            return True
+        if self._storing is not None and not self._storer.failing and not self._held_back:
+            wait([self._storing[1]], _GRACE_SECONDS)
+            self._settle()
+        if self._storing is None:
+            self._hand_over()
+            return True
+        return False
+
     def _hold_back(self, full: bool) -> None:
         """Pauses what is assigned while no more can be held, resumes it when it can."""
+        self._held_back = full
         change = [place for place in self._owned if self._paused.get(place) is not full]
         if change:
             partitions = [TopicPartition(*place) for place in change]
@@ -407,7 +427,7 @@ class SinkRunner(Generic[Item]):
             end = time.monotonic() + (0 if self._leaving else _REVOKE_SECONDS)
             future = self._storing[1]
             while not future.done() and not self._storer.failing and time.monotonic() < end:
-                time.sleep(_POLL_WHILE_STORING)
+                wait([future], _POLL_SECONDS)
             self._settle()
         self._commit_now(places)
         self._forget(places)
