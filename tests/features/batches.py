@@ -82,3 +82,25 @@ def batch(
             "swap_replica": (rng.random(n) < 0.2).astype(np.uint32),
         },
     )
+
+
+def huge(n: int) -> bytes:
+    """A slot of n legs in one pool with the largest amounts there are: 2^64 - 1 in, one less out,
+    USDC for another mint."""
+    envelope = {"slot": 1, "block_time": 1_700_000_001, "last": True, "blockhash": b"h" * 32}
+    zeros = np.zeros(n, np.uint32)
+    return encode_parsed(
+        {**envelope, "names": VENUES},
+        {
+            "keys": np.frombuffer(b"p" * 32 + b"m" * 32 + QUOTE_MINTS[0], np.uint8).reshape(-1, 32),
+            "tx_index": [0],
+            **{f"swap_{name}": zeros for name in ("tx", "pool", "venue", "flags")},
+            **{f"swap_reserve_{side}": zeros for side in ("in", "out")},
+            **{f"swap_decimals_{side}": zeros + 6 for side in ("in", "out")},
+            "swap_price_after": np.full(n, np.nan),
+            "swap_mint_in": zeros + 1,
+            "swap_mint_out": zeros + 2,
+            "swap_amount_in": np.full(n, 2**64 - 1, np.uint64),
+            "swap_amount_out": np.full(n, 2**64 - 2, np.uint64),
+        },
+    )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features import twin
-from features.batches import batch, chain
+from features.batches import batch, chain, huge
 from mevstream.cext.decoder import BatchDecoder
 from mevstream.codecs.features import FeatureView
 from mevstream.codecs.parsed import ParsedView, encode_parsed
@@ -60,23 +60,7 @@ def test_envelope_and_places_pass_on() -> None:
 
 
 def test_volumes_are_exact_beyond_64_bits() -> None:
-    n = 5
-    keys = np.frombuffer(b"p" * 32 + b"m" * 32 + USDC, np.uint8).reshape(-1, 32)
-    message = encode_parsed(
-        {"slot": 1, "last": True, "blockhash": b"h" * 32, "names": ["orca_whirlpool"]},
-        {
-            "keys": keys,
-            "tx_index": [0],
-            "swap_tx": np.zeros(n, np.uint32),
-            "swap_pool": np.zeros(n, np.uint32),
-            "swap_venue": np.zeros(n, np.uint32),
-            "swap_mint_in": np.ones(n, np.uint32),
-            "swap_mint_out": np.full(n, 2, np.uint32),
-            "swap_amount_in": np.full(n, 2**64 - 1, np.uint64),
-            "swap_amount_out": np.full(n, 2**64 - 2, np.uint64),
-        },
-    )
-    [candle] = twin.told_candles(run(FeatureStage(), [message]))
+    [candle] = twin.told_candles(run(FeatureStage(), [huge(5)]))
     assert (candle["volume_base"], candle["volume_quote"]) == (5 * 2**64 - 5, 5 * 2**64 - 10)
 
 

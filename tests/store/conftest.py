@@ -11,7 +11,7 @@ from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 from mevstream.topologies.sinks.clickhouse import ClickHouseSink, Limits, Stored
 from store.synthetic import stand_in
 
-TABLES = ("slots", "transactions", "swaps", "dead_letters")
+TABLES = ("slots", "transactions", "swaps", "market_data", "dead_letters")
 # What differs between two runs over the same input.
 VOLATILE = "run_id, version, ingested_at"
 

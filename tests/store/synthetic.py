@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 
 from mevstream.codecs.parsed import encode_parsed
 from mevstream.schemas.raw_pb2 import Commitment, RawBatch
-from mevstream.topologies.chain import DEAD_LETTER, PARSED, RAW, SLOTS, Link
+from mevstream.topologies.chain import CHAIN, DEAD_LETTER, PARSED, RAW, SLOTS, Link
 from mevstream.topologies.parsed.stage import parse
 
 NONE = 0xFFFFFFFF
@@ -170,4 +170,5 @@ def stand_in() -> tuple[Link, ...]:
             outputs=(PARSED, SLOTS, DEAD_LETTER),
             open_stage=lambda: lambda raw: parse(raw, decode),
         ),
+        *CHAIN[1:],
     )

@@ -1,7 +1,7 @@
-"""The warm store's sink: mev.parsed, mev.slots and mev.dead-letter become rows of ClickHouse.
+"""The warm store's sink: the topics of the chain become rows of ClickHouse.
 
 A slot is stored in this order: whatever the store has of another block of that slot goes, the
-slot's row first; its transactions, swaps and dead letters come; its row in `slots` comes last.
+slot's row first; its transactions, swaps, candles and dead letters come; its row in `slots` last.
 That row is the commit mark. A slot that has one is complete and is skipped when it comes again; a
 slot that has none was cut off, and the next writer removes what there is of it. So whatever is run
 twice, or killed and run again, leaves the rows of one run.
@@ -20,17 +20,20 @@ import numpy as np
 import pyarrow as pa
 from google.protobuf.message import DecodeError
 
+from mevstream.codecs.features import FeatureView
 from mevstream.codecs.parsed import UNKNOWN_VENUE, ParsedView
 from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
+from mevstream.schemas.features_pb2 import ClosedSlot
 from mevstream.schemas.slots_pb2 import SlotStatus
-from mevstream.topologies.chain import DEAD_LETTER, PARSED, SLOTS, Record
+from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, SLOTS, Record
 from mevstream.topologies.sinks import migrations
 from mevstream.topologies.sinks.base import Sink
 from mevstream.topologies.sinks.columns import NO_KEY, Flush, Rows, Run
+from mevstream.topologies.sinks.market import market_rows
 from mevstream.topologies.sinks.rows import dead_letter_rows, letter_id, slot_rows
 
-ROW_TABLES = ("swaps", "transactions", "dead_letters")
+ROW_TABLES = ("swaps", "transactions", "market_data", "dead_letters")
 
 Slot = tuple[str, int]
 """chain, slot."""
@@ -70,6 +73,7 @@ class Stored:
 
     transactions: int = 0
     swaps: int = 0
+    candles: int = 0
     slots: int = 0
     dead_letters: int = 0
     skipped_slots: int = 0
@@ -95,6 +99,7 @@ class _Plan:
 @dataclass(slots=True)
 class _Buffer:
     views: list[ParsedView] = field(default_factory=list[ParsedView])
+    features: list[FeatureView] = field(default_factory=list[FeatureView])
     slots: list[SlotStatus] = field(default_factory=list[SlotStatus])
     letters: list[DeadLetter] = field(default_factory=list[DeadLetter])
     transactions: int = 0
@@ -103,7 +108,7 @@ class _Buffer:
     plan: _Plan | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.views or self.slots or self.letters)
+        return bool(self.views or self.features or self.slots or self.letters)
 
     def reached(self, limits: Limits) -> bool:
         return (
@@ -121,7 +126,7 @@ class ClickHouseSink(Sink):
     run_id: what the rows tell as the run that wrote them; else the time and a random part.
     """
 
-    topics = frozenset({PARSED, SLOTS, DEAD_LETTER})
+    topics = frozenset({PARSED, FEATURES, SLOTS, DEAD_LETTER})
 
     def __init__(
         self,
@@ -159,6 +164,12 @@ class ClickHouseSink(Sink):
             view = ParsedView(record.value)
             buffer.views.append(view)
             buffer.transactions += view.n_tx
+        elif record.topic == FEATURES:
+            features = FeatureView(record.value)
+            if not features.closed:
+                return  # no candles
+            features.validate()
+            buffer.features.append(features)
         elif record.topic == SLOTS:
             buffer.slots.append(_message(SlotStatus, record))
         elif record.topic == DEAD_LETTER:
@@ -245,6 +256,11 @@ class ClickHouseSink(Sink):
             # Swaps first: a single transaction that the store has needs nothing more.
             self._insert("swaps", flush.swaps(), plan)
             self._insert("transactions", flush.transactions(), plan)
+        candles = market_rows(
+            buffer.features, plan.run, lambda slot: plan.keep.get(_block(slot), False)
+        )
+        stored.candles = candles.num_rows
+        self._insert("market_data", candles, plan)
         letters = self._new_letters(buffer.letters)
         stored.dead_letters = len(letters)
         self._insert("dead_letters", dead_letter_rows(letters, plan.run), plan)
@@ -393,7 +409,7 @@ def _message(kind: type[_MessageT], record: Record) -> _MessageT:
         raise InputError(f"{record.topic}: not a {kind.__name__} message") from None
 
 
-def _block(of: ParsedView | SlotStatus) -> Block:
+def _block(of: ParsedView | SlotStatus | ClosedSlot) -> Block:
     return of.chain, of.slot, of.blockhash or NO_KEY
 
 
