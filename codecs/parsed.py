@@ -1,5 +1,6 @@
 """ParsedBatch: numpy views on the columns of a message, and messages made of columns."""
 
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,22 @@ class ParsedView(EnvelopeView):
         # NONE + 1 wraps to 0.
         if len(indexes) and (indexes + np.uint32(1)).max() > size:
             raise InputError(f"ParsedBatch: {column} points outside {size} {table}")
+
+
+class _Last(threading.local):
+    view: ParsedView | None = None
+    data: bytes = b""
+
+
+_last = _Last()
+
+
+def view_parsed(data: bytes) -> ParsedView:
+    """ParsedView(data). For the bytes that this thread looked at last it is the view of then:
+    the stages and the sink of one process look at each batch in turn."""
+    if _last.view is None or _last.data is not data:
+        _last.view, _last.data = ParsedView(data), data
+    return _last.view
 
 
 def encode_parsed(envelope: Mapping[str, Any], columns: Mapping[str, ArrayLike]) -> bytes:

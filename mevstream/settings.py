@@ -59,6 +59,9 @@ class Settings(BaseSettings):
         description="mints that most others are traded against, in base58, with commas between: "
         "such a mint is no market of its own",
     )
+    pools: int = Field(
+        1 << 16, ge=1, le=1 << 24, description="pools whose state a market partition remembers"
+    )
     topic_retention_hours: int = Field(
         24, ge=1, description="how long Kafka keeps the records of topics that are not compacted"
     )

@@ -21,7 +21,7 @@ from mevstream.topologies.features.pairs import QUOTE_MINTS
 from mevstream.topologies.features.stage import FeatureStage
 from mevstream.topologies.raw.sources import open_sources
 
-USDC, SOL = QUOTE_MINTS[0], QUOTE_MINTS[5]
+USDC, SOL = QUOTE_MINTS[0], QUOTE_MINTS[6]
 
 
 def run(stage: FeatureStage, batches: list[bytes]) -> list[bytes]:

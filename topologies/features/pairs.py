@@ -1,15 +1,18 @@
 """Which mint of a pair is the quote: the one that prices are told in.
 
-Hub mints quote the others. Of two hub mints the one that comes first here does: dollars before
-SOL, SOL before what is staked of it. Of two mints that are no hubs the one whose 32 bytes compare
-larger does (so the base is the mint whose market is the home of the pair's swaps).
+Of two mints the one that comes first in this ranking is: dollars before SOL, SOL before what is
+staked of it, and all of them before the rest. Of two that are not in it the one whose 32 bytes
+compare larger is.
 """
 
-from solders.pubkey import Pubkey
+from collections.abc import Iterable
+
+from mevstream.cext.base58 import decode_sized
 
 _RANKED = (
     "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v",  # USDC
     "Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB",  # USDT
+    "USD1ttGY1N17NEEHLmELoaybftRBUSErhqYiQzvEmuB",  # USD1
     "2b1kV6DkPAnxd5ixfnxCpjxmKwqjjaYmCZfHsFu24GXo",  # PYUSD
     "USDSwr9ApdHk5bvJKMjzff41FfuX8bSxdKcR81vTwcA",  # USDS
     "2u1tszSeqZ3qBWF3uNGPFc8TzMk2tdiwknnRMWGWjGWH",  # USDG
@@ -19,5 +22,10 @@ _RANKED = (
     "bSo13r4TkiE4KumL71LsHTPpL2euBYLFx6h9HP3piy1",  # bSOL
 )
 
-QUOTE_MINTS: tuple[bytes, ...] = tuple(bytes(Pubkey.from_string(mint)) for mint in _RANKED)
-"""Hub mints, 32 bytes each, the best rank first."""
+
+def quote_mints(hubs: Iterable[str] = ()) -> tuple[bytes, ...]:
+    """The ranking, 32 bytes each: the mints above, then the other hub mints (base58)."""
+    return tuple(decode_sized(mint, 32) for mint in dict.fromkeys((*_RANKED, *hubs)))
+
+
+QUOTE_MINTS = quote_mints()

@@ -1,6 +1,7 @@
 """mev.parsed → mev.features for one market partition, whose pools are its state."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,17 @@ from numpy.typing import NDArray
 from mevstream.cext.pool_table import PoolTable
 from mevstream.codecs.columns import NONE
 from mevstream.codecs.features import STATE_SCHEMA, encode_features
-from mevstream.codecs.parsed import ParsedView
+from mevstream.codecs.parsed import ParsedView, view_parsed
 from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.features_pb2 import ClosedSlot
+from mevstream.settings import load_settings
 from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, Record, StatefulStage
-from mevstream.topologies.features.pairs import QUOTE_MINTS
+from mevstream.topologies.features.pairs import QUOTE_MINTS, quote_mints
 
 NAME = "features"
 
 STATE_VERSION = 1
-
-POOLS = 1 << 16
-"""How many pools a market partition remembers; those of an hour of mainnet are some 30,000."""
 
 # Names are those of the venue registry; more of them than this, or longer ones, can only be forged.
 _MAX_VENUES = 1024
@@ -31,7 +30,9 @@ Columns = dict[str, NDArray[Any]]
 
 
 def open_stage() -> StatefulStage:
-    return FeatureStage()
+    """The stage as the settings `hub_mints` and `pools` have it."""
+    settings = load_settings()
+    return FeatureStage(pools=settings.pools, quotes=quote_mints(settings.hub_mints))
 
 
 class FeatureStage:
@@ -41,17 +42,20 @@ class FeatureStage:
     batch of another block; the record of the batch that closes it has its candles. Transactions
     whose block nobody knows (no blockhash) move the pools and give no candles: they are no whole
     slot.
+
+    pools: how many are remembered; `quotes`: the ranking of quote mints (pairs.py).
     """
 
-    def __init__(self, *, pools: int = POOLS) -> None:
+    def __init__(self, *, pools: int = 1 << 16, quotes: Sequence[bytes] = QUOTE_MINTS) -> None:
         self._capacity = pools
-        self._table = PoolTable(QUOTE_MINTS, pools)
+        self._quotes = quotes
+        self._table = PoolTable(quotes, pools)
         self._open: ClosedSlot | None = None
         self._venues: dict[str, int] = {}
 
     def __call__(self, value: bytes, /) -> list[Record]:
         try:
-            view = ParsedView(value)
+            view = view_parsed(value)
             self._check(view)
         except (InputError, ValueError) as error:
             return [_dead_letter(value, str(error))]
@@ -144,7 +148,7 @@ class FeatureStage:
         venues = {name: code for code, name in enumerate(message.names)}
         if not len(venues) == len(message.names) <= _MAX_VENUES:
             raise InputError("FeatureState: its names are not those of venues")
-        table = PoolTable(QUOTE_MINTS, self._capacity)
+        table = PoolTable(self._quotes, self._capacity)
         try:
             table.load(columns["keys"], _of("pool", columns), _of("candle", columns))
         except ValueError as error:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from mevstream.codecs.parsed import ParsedView
+from mevstream.codecs.parsed import view_parsed
 from mevstream.codecs.raw import RawView
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.topologies.chain import DEAD_LETTER, PARSED, RAW, SLOTS, Record, Stage
@@ -30,7 +30,7 @@ def parse(raw: bytes, decode: Decode) -> list[Record]:
         parsed = decode(raw)
     except ValueError as error:
         return [_dead_letter(DeadLetter(error=_one_line(error), payload=raw))]
-    view = ParsedView(parsed)
+    view = view_parsed(parsed)
     malformed: list[int] = view.malformed.tolist()
     records = [
         Record(PARSED, parsed),

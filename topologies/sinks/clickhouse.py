@@ -21,7 +21,7 @@ import pyarrow as pa
 from google.protobuf.message import DecodeError
 
 from mevstream.codecs.features import FeatureView
-from mevstream.codecs.parsed import UNKNOWN_VENUE, ParsedView
+from mevstream.codecs.parsed import UNKNOWN_VENUE, ParsedView, view_parsed
 from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.features_pb2 import ClosedSlot
@@ -161,7 +161,7 @@ class ClickHouseSink(Sink):
     def write(self, record: Record) -> None:
         buffer = self._buffer
         if record.topic == PARSED:
-            view = ParsedView(record.value)
+            view = view_parsed(record.value)
             buffer.views.append(view)
             buffer.transactions += view.n_tx
         elif record.topic == FEATURES:

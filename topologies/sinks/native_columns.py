@@ -33,6 +33,7 @@ _WIDTHS = {
     **dict.fromkeys(("Int16", "UInt16", "Date", "Enum16"), 2),
     **dict.fromkeys(("Int32", "UInt32", "Float32", "DateTime"), 4),
     **dict.fromkeys(("Int64", "UInt64", "Float64", "DateTime64"), 8),
+    **dict.fromkeys(("Int128", "UInt128"), 16),
 }
 # A dictionary of its own for this block, and keys into that one only.
 _LOW_CARDINALITY_VERSION = 1
