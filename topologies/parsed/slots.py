@@ -18,7 +18,7 @@ from mevstream.codecs.parsed import (
 from mevstream.schemas.raw_pb2 import Commitment
 from mevstream.schemas.slots_pb2 import SlotStatus
 
-_SUMMED = (
+SUMMED = (
     "batches",
     "transactions",
     "votes",
@@ -118,7 +118,7 @@ class SlotLedger:
             total.CopyFrom(status)
             total.ClearField("seq")
         else:
-            for name in _SUMMED:
+            for name in SUMMED:
                 setattr(total, name, getattr(total, name) + getattr(status, name))
             total.batches_total = max(total.batches_total, status.batches_total)
             total.first_seen_ns = min(total.first_seen_ns, status.first_seen_ns)

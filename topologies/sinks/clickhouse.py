@@ -21,40 +21,36 @@ import pyarrow as pa
 from google.protobuf.message import DecodeError
 
 from mevstream.codecs.features import FeatureView
-from mevstream.codecs.parsed import UNKNOWN_VENUE, ParsedView, view_parsed
+from mevstream.codecs.parsed import ParsedView, view_parsed
 from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.features_pb2 import ClosedSlot
 from mevstream.schemas.slots_pb2 import SlotStatus
 from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, SLOTS, Record
-from mevstream.topologies.sinks import migrations
+from mevstream.topologies.sinks import engine, migrations
 from mevstream.topologies.sinks.base import Sink
 from mevstream.topologies.sinks.columns import NO_KEY, Flush, Rows, Run
 from mevstream.topologies.sinks.market import market_rows
-from mevstream.topologies.sinks.rows import dead_letter_rows, letter_id, slot_rows
+from mevstream.topologies.sinks.rows import dead_letter_rows, slot_rows
+from mevstream.topologies.sinks.statements import (
+    SINGLE,
+    Block,
+    Slot,
+    Transaction,
+    among,
+    count_single,
+    new_letters,
+)
 
 ROW_TABLES = ("swaps", "transactions", "market_data", "dead_letters")
 
-Slot = tuple[str, int]
-"""chain, slot."""
 
-Block = tuple[str, int, bytes]
-"""chain, slot, blockhash (32 bytes; NO_KEY: not told)."""
-
-Transaction = tuple[str, int, bytes]
-"""chain, slot, signature."""
-
-
-class Engine(migrations.Engine, Protocol):
-    """What the sink needs of ClickHouse; the embedded engine and a server both give it."""
-
-    def insert(self, table: str, rows: pa.RecordBatch, token: str) -> None: ...
+class Engine(engine.Engine, Protocol):
+    """What the sink needs of ClickHouse beside statements and inserts: to tell a clean end."""
 
     def begin_writing(self) -> bool: ...
 
     def end_writing(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +257,7 @@ class ClickHouseSink(Sink):
         )
         stored.candles = candles.num_rows
         self._insert("market_data", candles, plan)
-        letters = self._new_letters(buffer.letters)
+        letters = new_letters(self._engine, buffer.letters)
         stored.dead_letters = len(letters)
         self._insert("dead_letters", dead_letter_rows(letters, plan.run), plan)
 
@@ -272,7 +268,7 @@ class ClickHouseSink(Sink):
             else:
                 stored.skipped_slots += 1
         gathered = {slot: status for slot, status in slots.items() if not status.blockhash}
-        self._count_gathered(gathered)
+        count_single(self._engine, gathered)
         stored.slots = len(slots)
         self._insert("slots", slot_rows(slots.values(), plan.run), plan)
         before = {transaction[:2] for transaction in plan.known} & gathered.keys()
@@ -290,45 +286,19 @@ class ClickHouseSink(Sink):
         if not slots:
             return {}
         rows = self._engine.rows(
-            "SELECT chain, slot, blockhash, batches = batches_total, toInt8(commitment) "
-            f"FROM slots FINAL WHERE {_among(slots)}"
+            "SELECT chain, slot, blockhash, batches > 0 AND batches = batches_total, "
+            "toInt8(commitment) "
+            f"FROM slots FINAL WHERE {among(slots)}"
         )
         return {
             (chain, slot): (blockhash, bool(complete), commitment)
             for chain, slot, blockhash, complete, commitment in rows
         }
 
-    def _new_letters(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
-        """Those that the store does not have, each once."""
-        by_id = {letter_id(letter): letter for letter in letters}
-        if by_id:
-            ids = ", ".join(f"unhex('{id_.hex()}')" for id_ in by_id)
-            for (known,) in self._engine.rows(f"SELECT id FROM dead_letters WHERE id IN ({ids})"):
-                by_id.pop(known, None)
-        return list(by_id.values())
-
-    def _count_gathered(self, slots: dict[Slot, SlotStatus]) -> None:
-        """Sets the counts of slots that gather single transactions from all that they have."""
-        if not slots:
-            return
-        loose = f"{_among(slots)} AND {_LOOSE}"
-        for table, columns, condition in (
-            ("transactions", _TRANSACTION_COUNTS, loose),
-            ("swaps", _SWAP_COUNTS, loose),
-            ("dead_letters", _LETTER_COUNTS, _among(slots)),
-        ):
-            counts = ", ".join(columns.values())
-            for chain, slot, *values in self._engine.rows(
-                f"SELECT chain, slot, {counts} FROM {table} FINAL WHERE {condition} "
-                "GROUP BY chain, slot"
-            ):
-                for name, value in zip(columns, values, strict=True):
-                    setattr(slots[chain, slot], name, value)
-
     def _delete(self, tables: Iterable[str], slots: Collection[Slot], also: str = "1") -> None:
         if slots:
             for table in tables:
-                self._engine.execute(f"DELETE FROM {table} WHERE {_among(slots)} AND {also}")
+                self._engine.execute(f"DELETE FROM {table} WHERE {among(slots)} AND {also}")
 
     def _rows_of(self, views: Iterable[ParsedView], known: Collection[Transaction]) -> list[Rows]:
         """Which transactions of each batch become rows: all but votes, or all; of single
@@ -355,8 +325,7 @@ class ClickHouseSink(Sink):
             return set()
         return set(
             self._engine.rows(
-                "SELECT chain, slot, signature FROM transactions "
-                f"WHERE {_among(slots)} AND {_LOOSE}"
+                f"SELECT chain, slot, signature FROM transactions WHERE {among(slots)} AND {SINGLE}"
             )
         )
 
@@ -370,34 +339,10 @@ class ClickHouseSink(Sink):
                 "AND (chain, slot) NOT IN (SELECT chain, slot FROM slots)"
             )
         self._engine.execute(
-            f"DELETE FROM swaps WHERE {_LOOSE} AND (chain, slot, signature) NOT IN "
-            f"(SELECT chain, slot, signature FROM transactions WHERE {_LOOSE})"
+            f"DELETE FROM swaps WHERE {SINGLE} AND (chain, slot, signature) NOT IN "
+            f"(SELECT chain, slot, signature FROM transactions WHERE {SINGLE})"
         )
 
-
-_LOOSE = "blockhash = toFixedString('', 32)"
-
-_TRANSACTION_COUNTS = {
-    "transactions": "count()",
-    "votes": "countIf(is_vote)",
-    "failed": "countIf(NOT is_vote AND NOT success)",
-    "succeeded": "countIf(NOT is_vote AND success)",
-    "decoded": "countIf(NOT decoded_in_part)",
-    "unknown": "countIf(decoded_in_part)",
-    "failed_swap_attempts": "sumIf(swap_attempts, NOT success)",
-    "logs_truncated": "countIf(log_truncated)",
-    "tipped": "countIf(tip > 0)",
-    "tip_lamports": "sum(tip)",
-    "fee_lamports": "sum(fee)",
-    "compute_units": "sum(compute_units)",
-}
-_SWAP_COUNTS = {
-    "swaps": "count()",
-    "unknown_venue_swaps": f"countIf(venue = '{UNKNOWN_VENUE}')",
-    "event_mismatches": "countIf(event_differs)",
-    "router_event_mismatches": "countIf(router_event_differs)",
-}
-_LETTER_COUNTS = {"dead_lettered": "countIf(position >= 0)"}
 
 _MessageT = TypeVar("_MessageT", SlotStatus, DeadLetter)
 
@@ -411,12 +356,3 @@ def _message(kind: type[_MessageT], record: Record) -> _MessageT:
 
 def _block(of: ParsedView | SlotStatus | ClosedSlot) -> Block:
     return of.chain, of.slot, of.blockhash or NO_KEY
-
-
-def _among(slots: Collection[Slot]) -> str:
-    pairs = ", ".join(f"('{_escape(chain)}', {slot})" for chain, slot in slots)
-    return f"(chain, slot) IN ({pairs})"
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")

@@ -1,7 +1,8 @@
 """SlotStatus and DeadLetter messages as rows of the tables `slots` and `dead_letters`."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -39,13 +40,71 @@ _SLOT_VALUES: dict[str, pa.DataType] = {
 }
 
 
-def slot_rows(statuses: Collection[SlotStatus], run: Run) -> pa.RecordBatch:
-    """Rows of `slots`; a number that is not told is 0, a hash 32 zero bytes."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a partition has of one raw batch: its counts and where it belongs."""
+
+    status: SlotStatus
+    partition: int
+    partitions: int
+    stored: bool
+    began: int
+    """When its block came, in nanoseconds."""
+
+
+def slot_rows(
+    statuses: Collection[SlotStatus], run: Run, versions: Sequence[int] | None = None
+) -> pa.RecordBatch:
+    """Rows of `slots`; a number that is not told is 0, a hash 32 zero bytes. The versions are
+    those of the run unless they are given."""
+    columns = _slot_columns(statuses, run)
+    if versions is not None:
+        columns["version"] = (pa.uint64(), np.array(versions, dtype=np.uint64))
+    return record_batch(columns)
+
+
+def batch_rows(statuses: Sequence[SlotStatus], run: Run) -> pa.RecordBatch:
+    """Rows of `slot_batches`, of statuses of single batches."""
+    return record_batch({**_slot_columns(statuses, run), "seq": _numbers(s.seq for s in statuses)})
+
+
+def part_rows(parts: Sequence[Part], run: Run) -> pa.RecordBatch:
+    """Rows of `slot_parts`."""
+    return record_batch(
+        {
+            **_slot_columns([part.status for part in parts], run),
+            "seq": _numbers(part.status.seq for part in parts),
+            "partitions": _numbers(part.partitions for part in parts),
+            "partition": _numbers(part.partition for part in parts),
+            "stored": (pa.uint8(), np.array([part.stored for part in parts], dtype=np.uint8)),
+            "began": (pa.uint64(), np.array([part.began for part in parts], dtype=np.uint64)),
+        }
+    )
+
+
+def gap_rows(statuses: Iterable[SlotStatus], run: Run) -> pa.RecordBatch:
+    """Rows of `slot_gaps`: one for each missing batch, or one for a slot that is missing."""
+    gaps = [(status, seq) for status in statuses for seq in (status.missing or (-1,))]
+    return record_batch(
+        {
+            "chain": (NAME, _labels([status.chain for status, _ in gaps])),
+            "slot": (pa.uint64(), np.array([status.slot for status, _ in gaps], dtype=np.uint64)),
+            "blockhash": (KEY, _keys([status.blockhash for status, _ in gaps])),
+            "seq": (pa.int64(), np.array([seq for _, seq in gaps], dtype=np.int64)),
+            "reporter": (NAME, _labels([status.reporter for status, _ in gaps])),
+            **_common(run, len(gaps)),
+        }
+    )
+
+
+def _slot_columns(
+    statuses: Collection[SlotStatus], run: Run
+) -> dict[str, tuple[pa.DataType, Values]]:
     values = {
         name: (type_, np.array([getattr(status, name) for status in statuses], dtype=np.uint64))
         for name, type_ in _SLOT_VALUES.items()
     }
-    columns: dict[str, tuple[pa.DataType, Values]] = {
+    return {
         "chain": (NAME, _labels([status.chain for status in statuses])),
         **values,
         "commitment": (
@@ -62,7 +121,6 @@ def slot_rows(statuses: Collection[SlotStatus], run: Run) -> pa.RecordBatch:
         "first_seen": _nanoseconds([status.first_seen_ns for status in statuses]),
         **_common(run, len(statuses)),
     }
-    return record_batch(columns)
 
 
 def dead_letter_rows(letters: Sequence[DeadLetter], run: Run) -> pa.RecordBatch:
@@ -121,6 +179,10 @@ def _labels(values: Sequence[str]) -> tuple[Array, list[str]]:
 
 def _keys(values: Sequence[bytes]) -> Array:
     return np.array([key_bytes(value) for value in values], dtype="V32")
+
+
+def _numbers(values: Iterable[int]) -> tuple[pa.DataType, Array]:
+    return pa.uint32(), np.array(list(values), dtype=np.uint32)
 
 
 def _optional(name: str, letters: Sequence[DeadLetter]) -> Array:
