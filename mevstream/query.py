@@ -65,7 +65,9 @@ def run_lake_query(sql: str, url: str, endpoint: str | None, output_format: str)
         try:
             _run(engine, sql, output_format)
         except ReadOnlyError:
-            raise MevstreamError("a query cannot change the lake") from None
+            raise MevstreamError(
+                "a query can neither change the lake nor read anything else"
+            ) from None
 
 
 def _checked(sql: str, output_format: str) -> str:

@@ -33,7 +33,7 @@ from mevstream.topologies.sinks.clickhouse import ClickHouseSink
 from mevstream.topologies.sinks.columns import Run
 from mevstream.topologies.sinks.lake.manifest import DataFile, Manifest
 from mevstream.topologies.sinks.lake.sink import LakeSink
-from mevstream.topologies.sinks.lake.storage import Folder, LakeError
+from mevstream.topologies.sinks.lake.storage import Folder, LakeError, Storage
 from mevstream.topologies.sinks.lake.tables import Part
 from mevstream.topologies.sinks.lake.upkeep import clear, compact
 from mevstream.topologies.sinks.lake.verify import verify
@@ -62,7 +62,7 @@ class Dies(Folder):
             raise LakeError("died")
 
 
-def open_sink(storage: Folder, **options: Any) -> LakeSink:
+def open_sink(storage: Storage, **options: Any) -> LakeSink:
     sink = LakeSink(storage, **options)
     sink.open()
     return sink

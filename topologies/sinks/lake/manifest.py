@@ -216,7 +216,8 @@ class Manifest:
         """Writes the sum of all commits, and removes commits that an earlier checkpoint already
         named and that are older than the grace period. gone: removed files that have been
         deleted since."""
-        name = f"{new_name()}.json.zst"
+        # Not .zst: SeaweedFS takes such objects for its own compression and gives out other bytes.
+        name = f"{new_name()}.checkpoint"
         before = self._names(CHECKPOINTS)
         folded: set[str] = set()
         if before:

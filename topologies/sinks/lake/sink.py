@@ -36,7 +36,8 @@ class LakeSink(StreamSink[Part]):
     topics = tuple(TOPICS)
 
     default_seconds = 60.0
-    default_bytes = 128 << 20
+    # Twice this, with what numpy needs to look at it, and the columns: 450 MB at most.
+    default_bytes = 64 << 20
     default_records = 1 << 18
 
     def __init__(
