@@ -17,6 +17,7 @@ from mevstream.commands.query import query
 from mevstream.commands.replay import replay
 from mevstream.commands.run import run
 from mevstream.commands.simulate import simulate
+from mevstream.commands.sink import sink
 from mevstream.commands.stack import stack
 from mevstream.commands.topics import topics
 from mevstream.commands.worker import worker
@@ -39,6 +40,7 @@ app.command()(simulate)
 app.command()(ingest)
 app.command()(worker)
 app.command()(replay)
+app.add_typer(sink)
 app.add_typer(lake)
 app.add_typer(topics)
 app.add_typer(stack)

@@ -50,8 +50,7 @@ _FETCHED_KB = 16 << 10
 class SinkRunner(Generic[Item]):
     """Runs one sink until it is told to stop.
 
-    group: consumer group; default `mevstream-<name of the sink>`. Members of one group share the
-        partitions.
+    group: consumer group; its members share the partitions.
     bounds: of a buffer; default those of the sink.
     drain_seconds: how long `run` tries to store and commit what it holds once it has to stop.
     schemas: topic → protobuf message that its records have to carry.
@@ -63,7 +62,7 @@ class SinkRunner(Generic[Item]):
         sink: StreamSink[Item],
         servers: str,
         *,
-        group: str | None = None,
+        group: str,
         bounds: Bounds | None = None,
         drain_seconds: float = 30.0,
         schemas: Mapping[str, str] = MESSAGES,
@@ -71,7 +70,7 @@ class SinkRunner(Generic[Item]):
     ) -> None:
         self._sink = sink
         self._servers = servers
-        self._group = group or f"mevstream-{sink.name}"
+        self._group = group
         self._bounds = bounds or Bounds(
             sink.default_seconds, sink.default_bytes, sink.default_records
         )
