@@ -44,7 +44,10 @@ def run(slots: int = SLOTS, repetitions: int = 5) -> Report:
 
 def _run(folder: Path, slots: int, repetitions: int) -> Report:
     portions = _portions(folder, slots)
-    views = [[item.value for item in portion] for portion in portions]
+    views = [
+        [item.value for item in portion if isinstance(item.value, ParsedView)]
+        for portion in portions
+    ]
     run = Run("benchmark", version=1)
 
     def flush(portion: list[ParsedView]) -> Flush:

@@ -6,6 +6,7 @@ queries and inserts, without compression; the engine is ClickHouse itself. Loopb
 passwords, no cancelling.
 """
 
+import os
 import re
 import signal
 import socket
@@ -15,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from types import FrameType
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import chdb
 import orjson
@@ -198,12 +199,13 @@ class _Session(socketserver.BaseRequestHandler):
             raise RuntimeError(f"Code: 16. DB::Exception: No such column {unknown[0]} in {table}")
         self._send_head([(name, types[name]) for name in names])
         # Not through the engine's streaming insert: that one calls rows stored which it refused.
-        with tempfile.NamedTemporaryFile(suffix=".native") as file:
+        # An unnamed file in memory carries the blocks: half an insert never gets to the engine.
+        with _memory_file() as file:
             while self._data_packet():
-                file.write(self._reader.marked())
+                self._reader.write_marked(file)
             file.flush()
             if file.tell():
-                source = f"FROM INFILE {_quoted(file.name)}"
+                source = f"FROM INFILE '/dev/fd/{file.fileno()}'"
                 self._engine.query(f"{target} {source}{_clause(settings)} FORMAT Native")
 
     def _send_head(self, columns: list[tuple[str, str]]) -> None:
@@ -225,6 +227,12 @@ class _Session(socketserver.BaseRequestHandler):
             + text("")
             + b"\0"
         )
+
+
+def _memory_file() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("insert"), "w+b", buffering=0)
+    return tempfile.TemporaryFile(buffering=0)
 
 
 def _quoted(value: str) -> str:

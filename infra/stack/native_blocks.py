@@ -6,6 +6,7 @@ then for each column name, type and values; how long the values are depends on t
 
 import re
 from collections.abc import Callable, Iterator
+from typing import IO
 
 _FIXED_SIZES = {
     name: size
@@ -44,6 +45,14 @@ class NativeReader:
         """The bytes read since the mark."""
         with memoryview(self._buffer) as view:
             return bytes(view[: self._at])
+
+    def write_marked(self, file: IO[bytes]) -> None:
+        """Writes them to a file, without another copy."""
+        with memoryview(self._buffer) as view:
+            rest = view[: self._at]
+            while rest:
+                rest = rest[file.write(rest) :]
+            rest.release()
 
     def at_end(self) -> bool:
         """Whether there is nothing more to read; waits for the source."""

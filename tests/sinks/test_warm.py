@@ -71,6 +71,8 @@ def test_what_comes_again_changes_nothing(
 ) -> None:
     """Same records at other offsets, cut into other runs, to another instance."""
     feed = Feed(2)
+    before: dict[str, list[tuple[Any, ...]]] = {}
+    marks: list[tuple[Any, ...]] = []
     for run, size in enumerate((23, 1000, 23)):
         sink = WarmSink(connect)
         sink.open()
@@ -203,6 +205,7 @@ def test_a_slot_is_complete_when_all_its_parts_are(sink: WarmSink, engine: Nativ
     parts = [item for item in read if item.topic == PARSED]
     random = np.random.default_rng(2)
     random.shuffle(parts)  # type: ignore[arg-type]
+    batches = transactions = 0
     for done, part in enumerate(parts, 1):
         sink.store([part])
         [(complete, batches, transactions)] = engine.rows(
