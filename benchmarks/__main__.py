@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.harness import Report, one_core
 
-MODULES = ("decoder", "columnar", "embedded", "simulator", "warm", "lake")
+MODULES = ("decoder", "columnar", "embedded", "simulator", "warm", "lake", "hot")
 
 
 def table(report: Report) -> Table:

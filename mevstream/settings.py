@@ -101,6 +101,16 @@ class Settings(BaseSettings):
     clickhouse_ca_certs: Path | None = Field(
         None, description="certificates that the server's is checked by; default: the system's"
     )
+    redis: str | None = Field(
+        None,
+        pattern="^(rediss?|unix)://",
+        description="URL of the hot store, without a password; default: the local stack's",
+    )
+    redis_password: SecretStr = Field(SecretStr(""), description="password of the hot store")
+    redis_password_file: Path | None = Field(None, description="file that has it, instead")
+    hot_seconds: int = Field(
+        3600, ge=1, description="how long the hot store keeps a pool after its last swap"
+    )
     clickhouse_timeout: float = Field(
         300, gt=0, description="seconds that a statement may take to answer"
     )
