@@ -34,6 +34,7 @@ _NO_LEADER_YET = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 )
+_NO_GROUP = KafkaError.GROUP_ID_NOT_FOUND
 _MAX_RECORD_BYTES = 4 << 20
 
 
@@ -180,6 +181,17 @@ class Cluster:
         with self._errors():
             topics = self._client.list_topics(timeout=_CONTACT_SECONDS).topics
         return {name: len(topic.partitions) for name, topic in topics.items()}
+
+    def members(self, group: str) -> int:
+        """How many members a consumer group has, those too that died a moment ago."""
+        [future] = self._client.describe_consumer_groups([group]).values()
+        try:
+            return len(self._result(future).members)
+        except MevstreamError as error:
+            cause = error.__context__
+            if isinstance(cause, KafkaException) and cause.args[0].code() == _NO_GROUP:
+                return 0
+            raise
 
     def describe(self, names: Sequence[str]) -> list[Topic]:
         """These topics as they are. Raises MevstreamError for one that does not exist."""

@@ -74,6 +74,20 @@ class Settings(BaseSettings):
         32, ge=1, description="records of its input that a link has in hand at most"
     )
     worker_bytes: int = Field(32 << 20, ge=1 << 20, description="the same, in bytes")
+    checkpoint_seconds: float = Field(
+        5.0, gt=0, description="from one snapshot of a stateful link's partition to the next"
+    )
+    order_idle_seconds: float = Field(
+        20.0,
+        gt=0,
+        description="a partition that gets nothing for so long waits no more for batches",
+    )
+    order_wait_seconds: float = Field(
+        60.0, gt=0, description="the longest that a batch waits for those before it"
+    )
+    order_bytes: int = Field(
+        64 << 20, ge=1 << 20, description="bytes that wait at most, a market partition"
+    )
     stack_folder: Path = Field(Path("data/stack"), description="data and logs of the local stack")
     cache: Path = Field(
         default_factory=user_cache, description="folder of software that is fetched once"

@@ -11,6 +11,12 @@ def worker(
     links: Annotated[
         list[str], typer.Argument(metavar="LINK...", help="Links of the chain, or all.")
     ],
+    fused: Annotated[
+        bool,
+        typer.Option(
+            "--fused", help="Run the links as one group, each taking over from the one before."
+        ),
+    ] = False,
     kafka: Kafka = None,
     metrics_port: MetricsPort = None,
 ) -> None:
@@ -23,6 +29,7 @@ def worker(
     Example: mevstream worker parsed --kafka broker:9092
     """
     from mevstream.settings import load_settings
-    from mevstream.topologies.worker.process import choose_links, run_worker
+    from mevstream.topologies.worker.process import choose_links, plan_groups, run_worker
 
-    run_worker(load_settings(kafka=kafka, metrics_port=metrics_port), choose_links(links))
+    settings = load_settings(kafka=kafka, metrics_port=metrics_port)
+    run_worker(settings, plan_groups(choose_links(links), fused=fused))

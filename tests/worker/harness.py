@@ -1,12 +1,13 @@
 """The chain on a real broker: topics of its own, records in and out, workers as processes."""
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +19,9 @@ from kafka.broker import Kafka
 from mevstream.codecs.headers import Header, RecordHeaders, pack_record, read_headers, unpack_record
 from mevstream.codecs.raw import RawView
 from mevstream.infra.topics import Cluster, topic_specs
-from mevstream.topologies.chain import CHAIN, MESSAGES, RAW, Link
+from mevstream.schemas.raw_pb2 import RawBatch
+from mevstream.topologies.chain import CHAIN, MESSAGES, PARSED, RAW, SLOTS, Link
+from mevstream.topologies.worker.process import choose_links
 
 TESTS = Path(__file__).parents[1]
 SECONDS = 40
@@ -140,8 +143,9 @@ class Field:
             numbers = consumer.list_topics(topic, 10).topics[topic].partitions
             consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
             while not enough(messages):
-                self._check(end, f"{topic}: {len(messages)} records")
-                messages += [m for m in consumer.consume(500, 0.05) if not m.error()]
+                if time.monotonic() > end:
+                    self._check(end, f"{topic}: {len(messages)} records, {keys(messages)}")
+                messages += [m for m in consumer.consume(5000, 0.1) if not m.error()]
         finally:
             consumer.close()
         return messages
@@ -198,3 +202,41 @@ def value_of(message: Message) -> bytes:
     schema = MESSAGES[str(message.topic())]
     headers = cast("list[Header]", message.headers())
     return unpack_record(message.value() or b"", headers, schema=schema)[0]
+
+
+def keys(messages: Iterable[Message]) -> set[tuple[int | None, ...]]:
+    """(partition, slot, seq) of each."""
+    found = set[tuple[int | None, ...]]()
+    for message in messages:
+        headers = headers_of(message)
+        found.add((message.partition(), headers.slot, headers.seq))
+    return found
+
+
+def at_least(count: int) -> Callable[[list[Message]], bool]:
+    """Enough are `count` different batches of a partition: some may come twice."""
+    return lambda messages: len(messages) >= count and len(keys(messages)) >= count
+
+
+def endless(values: Sequence[bytes]) -> Iterator[bytes]:
+    """The batches again and again, each time as the slots that follow."""
+    batches = [RawBatch.FromString(value) for value in values]
+    slots = max(batch.slot for batch in batches) - min(batch.slot for batch in batches) + 1
+    while True:
+        for batch in batches:
+            yield batch.SerializeToString()
+            batch.slot += slots
+            batch.parent_slot += slots
+            batch.blockhash = hashlib.sha256(batch.blockhash).digest()
+
+
+def results_of(values: Iterable[bytes], markets: int) -> list[tuple[list[bytes], bytes]]:
+    """For each batch the parsed part of every market partition, and its slot status."""
+    link = choose_links(["parsed"])[0]
+    assert link.open_split
+    stage, split = link.open_stage(), link.open_split()
+    found: list[tuple[list[bytes], bytes]] = []
+    for value in values:
+        results = {record.topic: record.value for record in stage(value)}
+        found.append((split(results[PARSED], markets), results[SLOTS]))
+    return found

@@ -32,7 +32,7 @@ _INTEGERS = {
     FieldDescriptor.CPPTYPE_UINT64: pa.uint64(),
 }
 # The first is a time; the others are told of single batches.
-_NOT_STORED = {"first_seen_ns", "seq", "missing"}
+_NOT_STORED = {"first_seen_ns", "seq", "missing", "missing_from"}
 _SLOT_VALUES: dict[str, pa.DataType] = {
     field.name: _INTEGERS[field.cpp_type]
     for field in SlotStatus.DESCRIPTOR.fields

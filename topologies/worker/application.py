@@ -3,11 +3,13 @@
 # Faust's objects are typed loosely, and a commit of chosen offsets is not part of what it exports.
 # pyright: reportUnknownMemberType=false, reportPrivateUsage=false
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import faust
+from confluent_kafka import Consumer, TopicPartition
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -15,7 +17,12 @@ from faust.types import TP
 from mevstream.errors import MevstreamError
 from mevstream.topologies.worker.records import Incoming, one_line
 
+SESSION_SECONDS = 6.0
+"""How long a group waits for a member that is silent before its partitions go to others. Taking
+over partitions must not take longer: their new member is silent while it reads its snapshots."""
+
 _FULL_SECONDS = 0.02
+_COMMITTED_SECONDS = 10.0
 
 # Else these subclasses would speak under this module's name, at its level.
 _library_log = logging.getLogger("faust.mevstream")
@@ -34,6 +41,7 @@ class _Consumer(driver.Consumer):
 
 class _Faust(faust.App):
     logger = _library_log
+    before_assigned: Callable[[set[TP]], Awaitable[None]]
 
     def _new_consumer(self) -> Any:
         cast(Any, self.transport).Consumer = _Consumer
@@ -41,6 +49,16 @@ class _Faust(faust.App):
 
     def _create_directories(self) -> None:
         """Faust's folders are for its tables; there are none."""
+
+    async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        # Its own signal comes when events may be on their way already.
+        if not self.should_stop:
+            try:
+                await self.before_assigned(assigned)
+            except Exception as error:
+                await self.crash(error)
+                return
+        await super()._on_partitions_assigned(assigned, generation_id)
 
 
 class Application:
@@ -66,6 +84,7 @@ class Application:
         revoked: Callable[[], Awaitable[None]],
     ) -> None:
         self.group = group
+        self._servers = servers
         self.topic = topic
         self._take = take
         self._assigned = assigned
@@ -79,7 +98,7 @@ class Application:
             topic_disable_leader=True,
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=8 << 20,
-            broker_session_timeout=6.0,
+            broker_session_timeout=SESSION_SECONDS,
             broker_heartbeat_interval=0.5,
             broker_max_poll_records=64,
             stream_buffer_maxsize=64,
@@ -89,7 +108,7 @@ class Application:
         raw: dict[str, Any] = {"key_serializer": "raw", "value_serializer": "raw"}
         source = self._app.topic(topic, acks=False, key_type=bytes, value_type=bytes, **raw)
         self._app.agent(source, name=group)(self._agent)
-        self._app.on_partitions_assigned.connect(self._on_assigned)
+        self._app.before_assigned = self._on_assigned
         self._app.on_partitions_revoked.connect(self._on_revoked)
 
     async def start(self) -> None:
@@ -119,6 +138,22 @@ class Application:
         tps = {TP(self.topic, partition): offset for partition, offset in offsets.items()}
         return await self._app.consumer._commit(tps)
 
+    async def committed(self, partitions: Iterable[int]) -> dict[int, int | None]:
+        """The group's committed offset of each partition, None where there is none."""
+        return await asyncio.to_thread(self._committed, sorted(partitions))
+
+    def _committed(self, partitions: Sequence[int]) -> dict[int, int | None]:
+        # It never joins the group.
+        reader = Consumer(
+            {"bootstrap.servers": self._servers, "group.id": self.group, "log_level": 0}
+        )
+        try:
+            asked = [TopicPartition(self.topic, partition) for partition in partitions]
+            found = reader.committed(asked, _COMMITTED_SECONDS)
+            return {one.partition: one.offset if one.offset >= 0 else None for one in found}
+        finally:
+            reader.close()
+
     def end(self, partition: int) -> int | None:
         """The offset that the next record of an assigned partition will get, if it is known."""
         return self._app.consumer.highwater(TP(self.topic, partition))
@@ -133,7 +168,7 @@ class Application:
                 await self._app.crash(error)
                 return
 
-    async def _on_assigned(self, app: Any, assigned: Iterable[TP], **_: Any) -> None:
+    async def _on_assigned(self, assigned: Iterable[TP]) -> None:
         await self._assigned(sorted(tp.partition for tp in assigned))
 
     async def _on_revoked(self, app: Any, revoked: Iterable[TP], **_: Any) -> None:

@@ -23,8 +23,16 @@ _STUCK_SECONDS = 60.0
 class Processor(Protocol):
     """What a group does with its records. Everything is called on the group's event loop."""
 
-    async def assigned(self, tracks: Mapping[int, Track], generation: int) -> None:
-        """These partitions are the group's until `revoked`; records come after this returned."""
+    async def assigned(
+        self, tracks: Mapping[int, Track], committed: Mapping[int, int | None]
+    ) -> Mapping[int, int]:
+        """These partitions are this member's until `revoked`; records come after this returned.
+        `committed` are the group's offsets, None where there is none yet. Returns those from which
+        to read instead."""
+        ...
+
+    async def tick(self) -> None:
+        """Called about twice a second while the group runs."""
         ...
 
     async def revoked(self) -> None:
@@ -92,6 +100,8 @@ class Group:
             self._application.check()
             self._heartbeat.beat()
             self._tell_ends()
+            if self._open:
+                await self._processor.tick()
             await self._commit()
 
     async def stop(self) -> None:
@@ -158,6 +168,11 @@ class Group:
         generation = self._application.generation
         self._tracks = {partition: Track(topic, partition) for partition in partitions}
         self._output.assigned(generation)
-        await self._processor.assigned(self._tracks, generation)
+        committed = await self._application.committed(partitions)
+        starts = await self._processor.assigned(self._tracks, committed)
+        moved = {number: at for number, at in starts.items() if at != committed[number]}
+        if moved:
+            # Faust begins at what is committed.
+            await self._application.commit(moved)
         self._open = True
         log.info("partitions assigned", group=self.name, partitions=partitions)

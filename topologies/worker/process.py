@@ -2,20 +2,28 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import uvloop
 
 from mevstream.errors import MevstreamError
+from mevstream.infra.topics import Cluster
 from mevstream.settings import Settings
-from mevstream.topologies.chain import CHAIN, DEAD_LETTER, Link
+from mevstream.topologies.chain import CHAIN, CHECKPOINTS, DEAD_LETTER, RAW, SLOTS, Link
 from mevstream.topologies.observe.process import observed
-from mevstream.topologies.worker.group import Group, Limits
+from mevstream.topologies.worker.application import SESSION_SECONDS
+from mevstream.topologies.worker.group import Group, Limits, Processor
+from mevstream.topologies.worker.lanes import OrderBounds
 from mevstream.topologies.worker.output import Delivered
+from mevstream.topologies.worker.stateful import FusedProcessor, LanesProcessor, StateSettings
 from mevstream.topologies.worker.stateless import StatelessProcessor
 from mevstream.topologies.worker.topics import MissingTopics, TopicPartitions
 
 _REFRESH_SECONDS = 60.0
+_MARGIN_SECONDS = 2.0
 
 
 def choose_links(names: Sequence[str], chain: Sequence[Link] = CHAIN) -> list[Link]:
@@ -30,21 +38,59 @@ def choose_links(names: Sequence[str], chain: Sequence[Link] = CHAIN) -> list[Li
     return [link for link in chain if link.name in names or "all" in names]
 
 
-def run_worker(settings: Settings, links: Sequence[Link]) -> None:
-    """Runs these links until SIGINT or SIGTERM asks for the end, or something breaks that only a
+@dataclass(frozen=True, slots=True)
+class GroupPlan:
+    """One consumer group: the links that one process runs together, in their order."""
+
+    links: tuple[Link, ...]
+
+    @property
+    def name(self) -> str:
+        return "+".join(link.name for link in self.links)
+
+    @property
+    def alone(self) -> bool:
+        """Whether one process has to have all partitions of the input: those behind the split by
+        market come from all of them."""
+        return len(self.links) > 1 and not self.links[0].stateful
+
+
+def plan_groups(links: Sequence[Link], *, fused: bool) -> list[GroupPlan]:
+    """A group for each link, or one for all of them. Raises MevstreamError for links that cannot
+    be fused."""
+    if not fused or len(links) == 1:
+        return [GroupPlan((link,)) for link in links]
+    for link, following in pairwise(links):
+        if link.outputs[0] != following.input:
+            raise MevstreamError(f"{link.name} and {following.name} do not follow one another")
+        if not following.stateful:
+            raise MevstreamError(
+                f"{following.name} has no state: it cannot be fused with {link.name}"
+            )
+    if not links[0].stateful and links[0].open_split is None:
+        raise MevstreamError(f"{links[0].name} does not split by market: it cannot be fused")
+    return [GroupPlan(tuple(links))]
+
+
+def run_worker(settings: Settings, plans: Sequence[GroupPlan]) -> None:
+    """Runs these groups until SIGINT or SIGTERM asks for the end, or something breaks that only a
     new start mends: MevstreamError tells what."""
     # Faust's consumer thread makes a loop of its own.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # pyright: ignore[reportDeprecated]
     with observed("worker", settings), asyncio.Runner() as runner:
-        runner.run(_Worker(settings, links).run())
+        runner.run(_Worker(settings, plans).run())
 
 
 class _Worker:
-    def __init__(self, settings: Settings, links: Sequence[Link]) -> None:
+    def __init__(self, settings: Settings, plans: Sequence[GroupPlan]) -> None:
         self._settings = settings
-        self._links = links
+        self._plans = plans
+        links = [link for plan in plans for link in plan.links]
         topics = {topic for link in links for topic in (link.input, *link.outputs)}
-        self._partitions = TopicPartitions(settings.kafka_servers, {*topics, DEAD_LETTER})
+        topics |= {RAW, DEAD_LETTER}
+        if any(link.stateful for link in links):
+            topics |= {CHECKPOINTS, SLOTS}
+        self._partitions = TopicPartitions(settings.kafka_servers, topics)
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -53,7 +99,10 @@ class _Worker:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, asked.set)
         await asyncio.to_thread(self._partitions.refresh)
-        groups = [self._open_group(link) for link in self._links]
+        for plan in self._plans:
+            if plan.alone:
+                await self._wait_until_alone(plan)
+        groups = [self._open_group(plan) for plan in self._plans]
         tasks = [
             asyncio.ensure_future(waiting)
             for waiting in (
@@ -73,19 +122,50 @@ class _Worker:
         for task in done:
             task.result()
 
-    def _open_group(self, link: Link) -> Group:
+    def _open_group(self, plan: GroupPlan) -> Group:
         settings = self._settings
-        name = f"{settings.group_prefix}-{link.name}"
+        first, *rest = plan.links
+        name = f"{settings.group_prefix}-{plan.name}"
         output = Delivered(settings.kafka_servers, client=name, failed=self._fail)
+        state = StateSettings(
+            servers=settings.kafka_servers,
+            group=name,
+            checkpoint_seconds=settings.checkpoint_seconds,
+            bounds=OrderBounds(
+                idle_seconds=settings.order_idle_seconds,
+                wait_seconds=settings.order_wait_seconds,
+                bytes=settings.order_bytes,
+            ),
+        )
+        processor: Processor
+        if first.stateful:
+            processor = LanesProcessor(plan.links, output, self._partitions, state)
+        elif rest:
+            processor = FusedProcessor(first, rest, output, self._partitions, state)
+        else:
+            processor = StatelessProcessor(first, output, self._partitions)
         return Group(
             name,
-            link.input,
-            stage=link.name,
+            first.input,
+            stage=first.name,
             servers=settings.kafka_servers,
-            processor=StatelessProcessor(link, output, self._partitions),
+            processor=processor,
             output=output,
             limits=Limits(records=settings.worker_records, bytes=settings.worker_bytes),
         )
+
+    async def _wait_until_alone(self, plan: GroupPlan) -> None:
+        """Returns when the group has no members. One that was killed is gone after its session."""
+        name = f"{self._settings.group_prefix}-{plan.name}"
+        cluster = Cluster(self._settings.kafka_servers)
+        end = time.monotonic() + SESSION_SECONDS + _MARGIN_SECONDS
+        while await asyncio.to_thread(cluster.members, name):
+            if time.monotonic() > end:
+                raise MevstreamError(
+                    f"consumer group {name}: another worker runs {plan.name} already, and fused "
+                    "links need all partitions in one process"
+                )
+            await asyncio.sleep(_MARGIN_SECONDS / 4)
 
     def _fail(self, error: MevstreamError) -> None:
         if not self._broken.done():

@@ -183,10 +183,12 @@ def pack(placed: Sequence[Placed]) -> list[Outgoing]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a record came to. `headers` are those of the record, None if they cannot be read;
-    `transactions` is how many it is known to hold."""
+    """What a record came to. `placed` are the messages in `records`, one for one, or none if it
+    was given up. `headers` are those of the record, None if they cannot be read; `transactions` is
+    how many it is known to hold."""
 
     records: Sequence[Outgoing]
+    placed: Sequence[Placed] = ()
     headers: RecordHeaders | None = None
     transactions: int = 0
 
@@ -208,12 +210,17 @@ class StatelessStep:
             message = read_message(record, self._partitions)
             headers = message.headers
             parts, rest = self._run(message.value)
-            headers = self._traced(record, headers, began_ns)
+            headers = traced(self._link.name, record, headers, began_ns)
             topic = self._link.outputs[0]
             target = headers_for(topic, headers)
             placed = [Placed(topic, number, None, Message(part, target)) for number, part in parts]
             placed += place(rest, record, headers, self._partitions)
-            return Result(records=pack(placed), headers=headers, transactions=transactions_of(rest))
+            return Result(
+                records=pack(placed),
+                placed=placed,
+                headers=headers,
+                transactions=transactions_of(rest),
+            )
         except Exception as error:
             if not isinstance(error, InputError):
                 log.exception(
@@ -223,7 +230,8 @@ class StatelessStep:
                     partition=record.partition,
                     offset=record.offset,
                 )
-            self._traced(record, headers, began_ns, error)
+            if headers is not None:
+                traced(self._link.name, record, headers, began_ns, error)
             letter = reject(record, self._link.name, error, self._partitions)
             return Result(records=[letter], headers=headers)
 
@@ -239,28 +247,30 @@ class StatelessStep:
         rest = [result for result in results if result.topic != topic]
         return [part for value in whole for part in enumerate(self._split(value, count))], rest
 
-    def _traced(
-        self,
-        record: Incoming,
-        headers: RecordHeaders | None,
-        began_ns: int,
-        error: Exception | None = None,
-    ) -> RecordHeaders | None:
-        if headers is None or headers.traceparent is None:
-            return headers
-        traceparent = tracing.hop(
-            self._link.name,
-            headers.traceparent,
-            began_ns,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            slot=headers.slot,
-            seq=headers.seq,
-            origin=headers.origin,
-            error=None if error is None else one_line(error),
-        )
-        return replace(headers, traceparent=traceparent)
+
+def traced(
+    stage: str,
+    record: Incoming,
+    headers: RecordHeaders,
+    began_ns: int,
+    error: Exception | None = None,
+) -> RecordHeaders:
+    """Tells the trace of a record what was done with it; the headers for what follows from it."""
+    if headers.traceparent is None:
+        return headers
+    traceparent = tracing.hop(
+        stage,
+        headers.traceparent,
+        began_ns,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        slot=headers.slot,
+        seq=headers.seq,
+        origin=headers.origin,
+        error=None if error is None else one_line(error),
+    )
+    return replace(headers, traceparent=traceparent)
 
 
 def transactions_of(results: Iterable[Record]) -> int:

@@ -17,7 +17,12 @@ class StatelessProcessor:
         self._output = output
         self._meter = metrics.METRICS.stage(link.name)
 
-    async def assigned(self, tracks: Mapping[int, Track], generation: int) -> None:
+    async def assigned(
+        self, tracks: Mapping[int, Track], committed: Mapping[int, int | None]
+    ) -> Mapping[int, int]:
+        return {}
+
+    async def tick(self) -> None:
         return
 
     async def revoked(self) -> None:
@@ -32,22 +37,23 @@ class StatelessProcessor:
         def done() -> None:
             track.done(record.offset)
             leave()
-            self._count(record, result)
+            count_record(self._meter, record, result)
 
         position = Position(record.topic, record.partition, record.offset + 1, generation)
         await self._output.send(result.records, position, done)
 
-    def _count(self, record: Incoming, result: Result) -> None:
-        meter = self._meter
-        headers = result.headers
-        meter.partition(record.topic, record.partition).handled(
-            record.offset,
-            record.size,
-            result.transactions,
-            record.timestamp_ns,
-            headers.first_seen_ns if headers else None,
-            headers.slot if headers else None,
-        )
-        for sent in result.records:
-            meter.sent(sent.topic, len(sent.value))
-            meter.dead_letters += sent.topic == DEAD_LETTER
+
+def count_record(meter: metrics.StageMeter, record: Incoming, result: Result) -> None:
+    """Tells the metrics of a record that is done."""
+    headers = result.headers
+    meter.partition(record.topic, record.partition).handled(
+        record.offset,
+        record.size,
+        result.transactions,
+        record.timestamp_ns,
+        headers.first_seen_ns if headers else None,
+        headers.slot if headers else None,
+    )
+    for sent in result.records:
+        meter.sent(sent.topic, len(sent.value))
+        meter.dead_letters += sent.topic == DEAD_LETTER

@@ -1,0 +1,101 @@
+"""Stateful links on Kafka: in order, and with the same state whatever happens to the workers."""
+
+import itertools
+import random
+import threading
+import time
+
+from confluent_kafka import Message
+
+from mevstream.schemas.slots_pb2 import SlotStatus
+from mevstream.topologies.chain import CHECKPOINTS, FEATURES, PARSED, SLOTS
+from mevstream.topologies.worker.process import choose_links
+from worker.harness import Field, at_least, endless, results_of, value_of
+
+MARKETS = 2
+# So that little time passes between two snapshots, and a kill strikes in all of their steps.
+OFTEN = {"MEVSTREAM_CHECKPOINT_SECONDS": "0.3"}
+
+
+def features_of(values: list[bytes]) -> list[set[bytes]]:
+    """What the features link makes of batches that are in order, for each market partition."""
+    link = choose_links(["features"])[0]
+    stages = [link.open_stage() for _ in range(MARKETS)]
+    found: list[set[bytes]] = [set() for _ in stages]
+    for parts, _ in results_of(values, MARKETS):
+        for stage, records, part in zip(stages, found, parts, strict=True):
+            records |= {record.value for record in stage(part)}
+    return found
+
+
+def check_features(field: Field, fed: list[bytes]) -> list[Message]:
+    """What came out is, byte for byte, what an uninterrupted run gives."""
+    messages = field.read(FEATURES, at_least(MARKETS * len(fed)))
+    found: list[set[bytes]] = [set() for _ in range(MARKETS)]
+    for message in messages:
+        found[message.partition() or 0].add(value_of(message))
+    assert found == features_of(fed)
+    return messages
+
+
+def test_batches_come_out_in_order_and_offsets_follow_the_snapshots(
+    field: Field, raw_batches: list[bytes]
+) -> None:
+    field.topics(raw=3, market=MARKETS)
+    field.feed(raw_batches, partitions=3)
+    features = field.worker("features", MEVSTREAM_CHECKPOINT_SECONDS="1")
+    field.worker("parsed")
+    messages = check_features(field, raw_batches)
+    assert len(messages) == MARKETS * len(raw_batches)
+    field.wait(lambda: field.lag("features", PARSED) == 0, "all covered by snapshots")
+    assert not [
+        m for m in field.read(SLOTS, at_least(1)) if SlotStatus.FromString(value_of(m)).reporter
+    ]
+    keys = {message.key() for message in field.read(CHECKPOINTS, lambda m: len(m) >= 4)}
+    assert {b"features/0/1/manifest", b"features/1/1/manifest"} <= keys
+    assert features.terminate()[0] == 0, features.said()
+
+
+def test_killed_at_any_moment_the_state_goes_on(field: Field, raw_batches: list[bytes]) -> None:
+    field.topics(raw=2, market=MARKETS)
+    values = list(itertools.islice(endless(raw_batches), 700))
+    feeder = threading.Thread(
+        target=lambda: field.feed(values, partitions=2, rate=100), daemon=True
+    )
+    field.worker("parsed")
+    workers = [field.worker("features", **OFTEN) for _ in range(2)]
+    feeder.start()
+    chance = random.Random(7)
+    while feeder.is_alive():
+        victim = chance.randrange(2)
+        field.wait(lambda w=workers[victim]: "partitions assigned" in w.said(), "joined")
+        time.sleep(chance.uniform(0, 1.5))
+        workers[victim].kill()
+        workers[victim] = field.worker("features", **OFTEN)
+    feeder.join()
+    check_features(field, values)
+
+
+def test_fused_links_give_what_they_give_apart(field: Field, raw_batches: list[bytes]) -> None:
+    """Killed and started again, too; and one more of them is refused."""
+    field.topics(raw=2, market=MARKETS)
+    values = list(itertools.islice(endless(raw_batches), 400))
+    feeder = threading.Thread(target=lambda: field.feed(values, partitions=2, rate=60), daemon=True)
+    feeder.start()
+    fused = ["parsed", "features", "--fused"]
+    worker = field.worker(*fused, **OFTEN)
+    field.read(FEATURES, at_least(40))
+    worker.kill()
+    worker = field.worker(*fused, **OFTEN)
+    field.read(FEATURES, at_least(150))
+    second = field.worker(*fused, **OFTEN)
+    assert second.process.wait(30) == 1
+    assert "already" in second.said().splitlines()[-1]
+    feeder.join()
+    check_features(field, values)
+    parsed = {value_of(m) for m in field.read(PARSED, at_least(MARKETS * len(values)))}
+    assert parsed == {part for parts, _ in results_of(values, MARKETS) for part in parts}
+    field.wait(lambda: field.lag("parsed+features") == 0, "all covered by snapshots")
+    code, seconds = worker.terminate()
+    assert code == 0, worker.said()
+    assert seconds < 8
