@@ -1,11 +1,11 @@
-"""Runs a statement on the embedded store and prints what it returns."""
+"""Runs a statement on the warm store or the lake and prints what it returns."""
 
 import re
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import pyarrow as pa
@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mevstream.errors import MevstreamError
+from mevstream.settings import Settings
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 from mevstream.topologies.sinks.engine import EngineError, ReadOnlyError
 
@@ -33,6 +34,16 @@ _MIN_COLUMN = 10
 _KEY = re.compile(r"(Nullable\()?(LowCardinality\()?FixedString\((32|64)\)")
 _NUMBER = re.compile(r"(Nullable\()?(U?Int|Float|Decimal)")
 _CSV_HEAD = re.compile(rb'(?:[^"\n]|"[^"]*")*\n')
+
+
+class Reader(Protocol):
+    """An engine that answers in ClickHouse's formats."""
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]: ...
+
+    def chunks(self, sql: str, output_format: str) -> Generator[bytes]: ...
+
+    def fetch(self, sql: str, output_format: str) -> bytes: ...
 
 
 def run_query(sql: str, folder: Path, output_format: str, *, write: bool = False) -> None:
@@ -70,6 +81,21 @@ def run_lake_query(sql: str, url: str, endpoint: str | None, output_format: str)
             ) from None
 
 
+def run_server_query(
+    sql: str, settings: Settings, output_format: str, *, write: bool = False
+) -> None:
+    """The same on a ClickHouse server, in every format but arrow. Raises MevstreamError."""
+    from mevstream.server_query import ServerReader
+
+    if output_format == "arrow":
+        raise MevstreamError("arrow is not to be had from a server: csv and jsonl are")
+    with closing(ServerReader(settings, write=write)) as reader:
+        try:
+            _run(reader, _checked(sql, output_format), output_format)
+        except ReadOnlyError:
+            raise MevstreamError("the statement changes the store: that needs --write") from None
+
+
 def _checked(sql: str, output_format: str) -> str:
     sql = sql.strip().rstrip(";").rstrip()
     if not sql:
@@ -79,7 +105,7 @@ def _checked(sql: str, output_format: str) -> str:
     return sql
 
 
-def _run(engine: ChdbEngine, sql: str, output_format: str) -> None:
+def _run(engine: Reader, sql: str, output_format: str) -> None:
     if output_format != "arrow":
         sql = _with_base58(engine, sql)
     # A result that is given up half-way must end before its connection does.
@@ -88,7 +114,7 @@ def _run(engine: ChdbEngine, sql: str, output_format: str) -> None:
     sys.stdout.flush()
 
 
-def _pieces(engine: ChdbEngine, sql: str, engine_format: str) -> Generator[bytes]:
+def _pieces(engine: Reader, sql: str, engine_format: str) -> Generator[bytes]:
     """The result as documents of the format, at least one."""
     empty = True
     try:
@@ -104,7 +130,7 @@ def _pieces(engine: ChdbEngine, sql: str, engine_format: str) -> Generator[bytes
         yield engine.fetch(sql, engine_format)
 
 
-def _with_base58(engine: ChdbEngine, sql: str) -> str:
+def _with_base58(engine: Reader, sql: str) -> str:
     """The query with its binary keys as base58; what cannot be a subquery stays as it is."""
     try:
         columns = engine.rows(f"DESCRIBE TABLE ({sql}\n)")

@@ -25,6 +25,10 @@ def query(
     format: Annotated[Format, typer.Option(help="How to print the result.")] = Format.table,
     data: Data = None,
     write: Annotated[bool, typer.Option("--write", help="Allow changes to the store.")] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(help="Query the ClickHouse server at host:port instead."),
+    ] = None,
     lake: Annotated[
         bool, typer.Option("--lake", help="Query the Parquet lake instead ($MEVSTREAM_LAKE).")
     ] = False,
@@ -32,15 +36,19 @@ def query(
         str | None, typer.Option(help="Query this lake: a folder or s3://bucket/prefix.")
     ] = None,
 ) -> None:
-    """Run one SQL statement on the warm store, or on the lake.
+    """Run one SQL statement on the warm store, here or on a server, or on the lake.
 
     Read-only unless --write is given. Keys and signatures (FixedString) are shown as base58,
     except in arrow. The views and columns are described in docs/schema.md.
 
-    Example: mevstream query "SELECT venue, count() FROM v_swaps GROUP BY venue ORDER BY 2 DESC"
+    Examples:
+
+    mevstream query "SELECT venue, count() FROM v_swaps GROUP BY venue ORDER BY 2 DESC"
+
+    mevstream query --server 127.0.0.1:9000 "SELECT max(slot) FROM v_slots"
     """
     from mevstream.errors import MevstreamError
-    from mevstream.query import run_lake_query, run_query
+    from mevstream.query import run_lake_query, run_query, run_server_query
     from mevstream.settings import load_settings
 
     if (sql is None) == (file is None):
@@ -51,10 +59,16 @@ def query(
         raise MevstreamError(f"{file or 'standard input'}: {error}") from None
     # The engine does not return to Python until it has a result, so nobody else could end it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    settings = load_settings(store=data, lake=lake_url)
+    settings = load_settings(store=data, lake=lake_url, clickhouse=server)
     if lake or lake_url is not None:
-        if write or data is not None:
-            raise MevstreamError("--write and --data are for the warm store, not for the lake")
+        if write or data is not None or server is not None:
+            raise MevstreamError(
+                "--write, --data and --server are for the warm store, not for the lake"
+            )
         run_lake_query(text or "", settings.lake, settings.lake_endpoint, format)
+    elif server is not None:
+        if data is not None:
+            raise MevstreamError("give --data or --server, not both")
+        run_server_query(text or "", settings, format, write=write)
     else:
         run_query(text or "", settings.store, format, write=write)

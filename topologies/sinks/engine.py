@@ -30,7 +30,7 @@ class ReadOnlyError(EngineError):
 def engine_error(error: Exception) -> EngineError:
     """The part of ClickHouse's message that tells the user something, as one line."""
     text = " ".join(str(error).split())
-    text = re.sub(r"^.*?DB::Exception: ", "", text)
+    text = re.sub(r"^(.*?DB::Exception: |Code: \d+\. )", "", text)
     if text.endswith("(READONLY)"):
         return ReadOnlyError("the store is open for reading only")
     text = re.sub(r"( \(version [^)]*\))|(: While executing \w+)|(\.? ?Stack trace.*)", "", text)

@@ -27,6 +27,7 @@ _PORT, _SECURE_PORT = 9000, 9440
 _CUSTOM_SERIALIZATION = 54454
 """From this revision of the protocol on, a byte before each column tells how it is written."""
 
+_BLOCK_ROWS = 1 << 13
 _COPIED = 1 << 16
 """Columns of fewer bytes are gathered in the driver's buffer, others go straight to the socket."""
 
@@ -110,13 +111,26 @@ class NativeEngine:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """The result as Python values, a tuple a row; for small ones. Raises EngineError."""
+        return self.typed_rows(sql)[2]
+
+    def typed_rows(self, sql: str) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
+        """The names of the columns, their types, and the result as `rows` gives it."""
         with self._errors():
             columns, types = self._client.execute(sql, with_column_types=True, columnar=True)
         converted: list[Any] = []
         for values, (_, kind) in zip(columns, types, strict=False):
             convert = _converter(kind)
             converted.append(values if convert is None else [convert(value) for value in values])
-        return list(zip(*converted, strict=True))
+        names, kinds = [name for name, _ in types], [kind for _, kind in types]
+        return names, kinds, list(zip(*converted, strict=True))
+
+    def blocks(self, sql: str) -> Generator[list[Any]]:
+        """The values of the first column, block by block as the server sends them. Text is bytes.
+        Raises EngineError, also in mid-result."""
+        with self._errors():
+            result = self._client.execute_iter(sql, chunk_size=_BLOCK_ROWS)
+            for block in result:
+                yield [row[0] for row in block]
 
     def insert(self, table: str, rows: pa.RecordBatch, token: str) -> None:
         """Appends the rows as one block. A second insert with the same token does nothing.
