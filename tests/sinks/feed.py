@@ -69,7 +69,7 @@ def contents(engine: Any) -> dict[str, list[tuple[Any, ...]]]:
     for table in TABLES:
         left_out = "run_id, version, ingested_at"
         left_out += {"slots": ", first_seen", "dead_letters": ", seen"}.get(table, "")
-        final = " FINAL" if table == "slots" else ""
+        final = " FINAL" if table in ("slots", "market_data") else ""
         sql[table] = f"SELECT hex(toString(tuple(* EXCEPT ({left_out})))) FROM {table}{final}"
     return {name: sorted(engine.rows(text)) for name, text in sql.items()}
 

@@ -189,6 +189,17 @@ def changed(engine: Engine, states: dict[Slot, SlotStatus]) -> tuple[set[Slot], 
     return {slot for slot, status in states.items() if there.get(slot) != _row(status)}, gathered
 
 
+def given_way(engine: Engine, slots: Collection[Slot]) -> set[Block]:
+    """Blocks of these slots that have marks and no rows: another one counts."""
+    if not slots:
+        return set()
+    rows = engine.rows(
+        "SELECT chain, slot, blockhash FROM slot_parts FINAL "
+        f"WHERE {among(slots)} GROUP BY chain, slot, blockhash HAVING max(toUInt8(stored)) = 0"
+    )
+    return set(cast("list[Block]", rows))
+
+
 def remove_blocks(engine: Engine, blocks: Iterable[Block]) -> None:
     """Removes the rows of blocks that gave way, then notes that they are gone: a writer that is
     cut off in between leaves a mark by which the next one does it again."""

@@ -31,13 +31,14 @@ from mevstream.schemas.slots_pb2 import SlotStatus
 from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, SLOTS
 from mevstream.topologies.parsed.slots import batch_status
 from mevstream.topologies.sinks import migrations
-from mevstream.topologies.sinks.columns import Flush, Rows, Run
+from mevstream.topologies.sinks.columns import Flush, Rows, Run, key_bytes
 from mevstream.topologies.sinks.engine import Engine
 from mevstream.topologies.sinks.market import market_rows
 from mevstream.topologies.sinks.parts import (
     Plan,
     changed,
     find_marks,
+    given_way,
     plan_parts,
     remove_blocks,
     slot_states,
@@ -228,10 +229,18 @@ class _Store:
 
     def _write_candles(self) -> None:
         views = [view for view in self._features if view.n_candles]
-        if views:
-            rows = market_rows(views, self._run)
-            self._engine.insert("market_data", rows, self._token(views))
-            self._stored.candles = rows.num_rows
+        if not views:
+            return
+        gone = given_way(self._engine, {(c.chain, c.slot) for view in views for c in view.closed})
+        rows = market_rows(
+            views,
+            self._run,
+            lambda closed: (closed.chain, closed.slot, key_bytes(closed.blockhash)) not in gone,
+        )
+        if rows.num_rows:
+            # The rows depend on the marks of this moment, so the token does, too.
+            self._engine.insert("market_data", rows, f"{self._token(views)}/{rows.num_rows}")
+        self._stored.candles = rows.num_rows
 
     def _write_letters(self) -> None:
         letters = new_letters(self._engine, self._letters)
