@@ -9,6 +9,7 @@ from store.synthetic import decode, raw_slot
 
 from mevstream.codecs.headers import RecordHeaders
 from mevstream.topologies.chain import CHAIN, MESSAGES, PARSED
+from mevstream.topologies.features.stage import FeatureStage
 from mevstream.topologies.parsed.stage import parse
 from mevstream.topologies.sinks.lake.manifest import Manifest
 from mevstream.topologies.sinks.lake.storage import Storage
@@ -28,11 +29,15 @@ def chain_log(raw: Iterable[bytes]) -> Log:
     open_split = CHAIN[0].open_split
     assert open_split is not None
     split = open_split()
+    stages = [FeatureStage() for _ in range(PARTITIONS)]
     for batch in raw:
         for record in parse(batch, decode):
             values = split(record.value, PARTITIONS) if record.topic == PARSED else [record.value]
             for partition, value in enumerate(values):
                 append(log, record.topic, partition, value)
+                if record.topic == PARSED:
+                    for feature in stages[partition](value):
+                        append(log, feature.topic, partition, feature.value)
     return log
 
 

@@ -34,7 +34,7 @@ from mevstream.topologies.sinks.columns import Run
 from mevstream.topologies.sinks.lake.manifest import DataFile, Manifest
 from mevstream.topologies.sinks.lake.sink import LakeSink
 from mevstream.topologies.sinks.lake.storage import Folder, LakeError, Storage
-from mevstream.topologies.sinks.lake.tables import Part
+from mevstream.topologies.sinks.lake.tables import TABLES, Part
 from mevstream.topologies.sinks.lake.upkeep import clear, compact
 from mevstream.topologies.sinks.lake.verify import verify
 from mevstream.topologies.sinks.lake.views import open_lake
@@ -83,7 +83,7 @@ def expected(log: Log, tmp_path_factory: pytest.TempPathFactory) -> dict[str, li
     storage = Folder(tmp_path_factory.mktemp("expected"))
     store(open_sink(storage), everything(log))
     rows = table_rows(storage)
-    assert rows.keys() == {"transactions", "swaps", "slot_batches", "dead_letters"}
+    assert rows.keys() == set(TABLES)
     assert all(len(lines) == len(set(lines)) for lines in rows.values())
     return rows
 
@@ -109,7 +109,7 @@ def test_the_tables_are_those_of_an_embedded_run(tmp_path: Path, log: Log) -> No
             assert engine.rows(f"SELECT count() FROM {name}") == rows, name
 
 
-WARM_TABLES = ("transactions", "swaps", "dead_letters", "slots")
+WARM_TABLES = ("transactions", "swaps", "market_data", "dead_letters", "slots")
 # Of the write, or of Kafka, which the embedded run does not have.
 _OTHER = ("run_id", "version", "ingested_at", "seen", "kafka_partition", "kafka_offset")
 

@@ -17,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 from google.protobuf.message import DecodeError
 
+from mevstream.codecs.features import FeatureView
 from mevstream.codecs.parsed import ParsedView
 from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.slots_pb2 import SlotStatus
-from mevstream.topologies.chain import DEAD_LETTER, PARSED, SLOTS
+from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, SLOTS
 from mevstream.topologies.sinks.columns import (
     SWAPS,
     TRANSACTIONS,
@@ -31,6 +32,7 @@ from mevstream.topologies.sinks.columns import (
     Run,
     fixed_width,
 )
+from mevstream.topologies.sinks.market import market_rows
 from mevstream.topologies.sinks.rows import dead_letter_rows, letter_id, slot_rows
 from mevstream.topologies.sinks.stream import Delivery
 
@@ -143,6 +145,12 @@ TABLES: Mapping[str, Table] = {
             unique=("signature",),
         ),
         Table(
+            "market_data",
+            _lake_schema([(f.name, f.type) for f in market_rows([], _NO_RUN).schema]),
+            order=("slot",),
+            key=("slot", "blockhash", "pool", "mint_base", "mint_quote"),
+        ),
+        Table(
             "slot_batches",
             _lake_schema(
                 [(f.name, f.type) for f in slot_rows([], _NO_RUN).schema] + [*_SLOT_EXTRA.items()]
@@ -177,6 +185,14 @@ def _read_parsed(delivery: Delivery) -> Part:
         view.block_time or view.received_ns // 10**9,
         view,
     )
+
+
+def _read_features(delivery: Delivery) -> Part:
+    view = FeatureView(delivery.value)
+    view.validate()
+    content = hashlib.blake2b(delivery.value, digest_size=16).digest()
+    seconds = view.block_time or view.received_ns // 10**9
+    return _part(delivery, content, view.chain, view.slot, seconds, view)
 
 
 def _read_slot(delivery: Delivery) -> Part:
@@ -243,6 +259,13 @@ def _whole_slots(views: list[ParsedView]) -> Iterator[list[ParsedView]]:
         yield group
 
 
+def _feature_rows(
+    parts: Sequence[Part], run: Run, votes: bool
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    rows = market_rows([part.payload for part in parts], run)
+    yield "market_data", _finished(TABLES["market_data"], rows, run)
+
+
 def _slot_rows(
     parts: Sequence[Part], run: Run, votes: bool
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -284,6 +307,7 @@ def _finished(table: Table, rows: pa.RecordBatch, run: Run) -> pa.RecordBatch:
 
 TOPICS: Mapping[str, Topic] = {
     PARSED: Topic(_read_parsed, _parsed_rows),
+    FEATURES: Topic(_read_features, _feature_rows),
     SLOTS: Topic(_read_slot, _slot_rows),
     DEAD_LETTER: Topic(_read_letter, _letter_rows),
 }

@@ -19,6 +19,7 @@ from mevstream.topologies.sinks.lake.manifest import Manifest, State
 from mevstream.topologies.sinks.lake.storage import Storage
 from mevstream.topologies.sinks.lake.tables import TABLES, Table
 from mevstream.topologies.sinks.lake.upkeep import is_settled
+from mevstream.topologies.sinks.market import VOLUME
 
 _TYPES = {
     pa.bool_(): "Bool",
@@ -37,6 +38,7 @@ _TYPES = {
     pa.timestamp("ms", tz="UTC"): "DateTime64(3, 'UTC')",
     pa.timestamp("ns", tz="UTC"): "DateTime64(9, 'UTC')",
     pa.dictionary(pa.int32(), pa.string()): "LowCardinality(String)",
+    VOLUME: "Decimal(38, 0)",
 }
 
 # Of the columns of `slots`, those that are no sum over the batches of a block.
@@ -172,7 +174,7 @@ def _slots(columns: list[tuple[str, str, str, str]]) -> str:
     none = f"unhex('{NO_KEY.hex()}')"
     return (
         f"SELECT {', '.join(selected)} FROM ("
-        "SELECT * FROM slot_batches WHERE reporter = '' "
+        "SELECT * FROM lake_slot_batches WHERE reporter = '' "
         "ORDER BY commitment DESC, version DESC LIMIT 1 BY chain, slot, blockhash, seq) AS b "
         "GROUP BY chain, slot, blockhash "
         f"ORDER BY blockhash != {none} DESC, version DESC LIMIT 1 BY chain, slot"
