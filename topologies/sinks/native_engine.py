@@ -9,6 +9,7 @@ native_columns.py.
 # pyright: reportUnknownArgumentType=false
 # pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false, reportUnknownVariableType=false
 
+import logging
 import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -87,6 +88,8 @@ class NativeEngine:
     def __init__(self, server: Server) -> None:
         from clickhouse_driver import Client
 
+        # What the driver warns of, with a traceback, it raises as well.
+        logging.getLogger("clickhouse_driver").setLevel(logging.ERROR)
         self.server = server
         self._client: Any = Client(
             server.host,
