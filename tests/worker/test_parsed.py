@@ -5,6 +5,9 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
 
 from mevstream.codecs.frames import compress
 from mevstream.codecs.headers import Header
@@ -155,6 +158,28 @@ def test_a_worker_that_is_asked_to_end_delivers_and_commits_what_it_took(
         assert worker.terminate()[0] == 0, worker.said()
     field.worker("parsed")
     assert check_whole(field, values) == 0
+
+
+def test_a_broker_that_stands_still_bounds_what_a_worker_holds(
+    field: Field, raw_batches: list[bytes]
+) -> None:
+    """A backlog of some 50 MB, and a broker that stops in the middle of it."""
+    field.topics(raw=2)
+    values = list(itertools.islice(endless(raw_batches), 1500))
+    field.feed(values, partitions=2)
+    worker = field.worker("parsed", MEVSTREAM_WORKER_RECORDS="16")
+    field.read(PARSED, at_least(300))
+    broker = psutil.Process(field.kafka.process.pid)
+    broker.suspend()
+    try:
+        time.sleep(2)
+    finally:
+        broker.resume()
+    field.wait(lambda: field.lag("parsed") == 0, "all committed")
+    status = Path(f"/proc/{worker.process.pid}/status")
+    if status.exists():
+        peak_kb = int(status.read_text().split("VmHWM:")[1].split()[0])
+        assert peak_kb < 300 << 10
 
 
 def test_missing_topics_are_one_clear_line(field: Field) -> None:

@@ -7,8 +7,10 @@ import time
 
 from confluent_kafka import Message
 
+from mevstream.codecs.raw import RawView
+from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.slots_pb2 import SlotStatus
-from mevstream.topologies.chain import CHECKPOINTS, FEATURES, PARSED, SLOTS
+from mevstream.topologies.chain import CHECKPOINTS, DEAD_LETTER, FEATURES, PARSED, SLOTS
 from mevstream.topologies.worker.process import choose_links
 from worker.harness import Field, at_least, endless, results_of, value_of
 
@@ -74,6 +76,37 @@ def test_killed_at_any_moment_the_state_goes_on(field: Field, raw_batches: list[
         workers[victim] = field.worker("features", **OFTEN)
     feeder.join()
     check_features(field, values)
+
+
+def test_what_comes_too_late_is_a_gap_and_a_dead_letter(
+    field: Field, raw_batches: list[bytes]
+) -> None:
+    field.topics()
+    position = 5
+    late = raw_batches[position]
+    field.feed([value for value in raw_batches if value != late])
+    field.worker("parsed")
+    bounds = {"MEVSTREAM_ORDER_WAIT_SECONDS": "1", "MEVSTREAM_ORDER_IDLE_SECONDS": "1"}
+    field.worker("features", **bounds)
+    field.read(FEATURES, at_least(len(raw_batches) - 1))
+    view = RawView(late)
+
+    def reports(messages: list[Message]) -> list[tuple[bytes | None, SlotStatus]]:
+        read = [(m.key(), SlotStatus.FromString(value_of(m))) for m in messages]
+        return [(key, status) for key, status in read if status.reporter]
+
+    [(key, status)] = reports(field.read(SLOTS, lambda messages: bool(reports(messages))))
+    assert (status.slot, status.blockhash) == (view.slot, view.blockhash)
+    assert (list(status.missing), status.reporter) == ([view.seq], "features/0")
+    place = f"solana/{view.slot}/{view.blockhash.hex()}/features/0/{view.seq}"
+    assert key == place.encode()
+
+    field.feed([late])
+    [message] = field.read(DEAD_LETTER, lambda messages: len(messages) == 1)
+    letter = DeadLetter.FromString(value_of(message))
+    assert letter.error == "came after its gap was given up"
+    assert (letter.topic, letter.offset) == (PARSED, len(raw_batches) - 1)
+    assert letter.headers["mev.slot"] == str(view.slot).encode()
 
 
 def test_fused_links_give_what_they_give_apart(field: Field, raw_batches: list[bytes]) -> None:

@@ -219,12 +219,12 @@ class Lane:
     async def _report(self, gap: Gap) -> None:
         """Tells mev.slots what was waited for in vain."""
         self._meter.gaps += 1
-        last = gap.first if gap.end is None else min(gap.end, gap.first + _MOST_MISSING)
+        end = gap.first if gap.end is None else min(gap.end, gap.first + _MOST_MISSING)
         status = SlotStatus(
             chain=self._chain,
             slot=gap.slot,
             blockhash=gap.blockhash,
-            missing=range(gap.first, last),
+            missing=range(gap.first, end),
             missing_from=gap.first if gap.end is None else None,
             reporter=f"{self.name}/{self.number}",
         )

@@ -129,9 +129,12 @@ def headers_for(topic: str, headers: RecordHeaders | None) -> RecordHeaders:
 
 def slot_key(status: SlotStatus) -> bytes:
     """The key of a record of mev.slots, of which compaction keeps the latest: of a batch
-    chain/slot/blockhash/seq, of a report of what is missing chain/slot/blockhash/reporter, the
-    blockhash in hex."""
-    last = status.reporter if status.reporter else str(status.seq)
+    chain/slot/blockhash/seq, of a report of what is missing chain/slot/blockhash/reporter/first,
+    the blockhash in hex."""
+    last = str(status.seq)
+    if status.reporter:
+        first = status.missing[0] if status.missing else status.missing_from
+        last = f"{status.reporter}/{first}"
     chain = status.chain or "solana"
     return f"{chain}/{status.slot}/{status.blockhash.hex()}/{last}".encode()
 
