@@ -37,6 +37,46 @@ Votes = Annotated[
 
 
 @sink.command()
+def clickhouse(
+    server: Annotated[
+        str | None,
+        typer.Argument(metavar="HOST:PORT", help="Else $MEVSTREAM_CLICKHOUSE, else the stack's."),
+    ] = None,
+    votes: Votes = False,
+    kafka: Kafka = None,
+    group: Group = None,
+    seconds: Seconds = None,
+    size: Size = None,
+    records: Records = None,
+    drain: Drain = 30,
+    metrics_port: MetricsPort = None,
+) -> None:
+    """Write rows of a ClickHouse server's tables, which it creates or updates first.
+
+    Start it as often as wanted: the partitions are shared out. SIGTERM or SIGINT ends it in good
+    order: what was read is stored and committed first (exit code 0; 1 where that took too long,
+    and the rest comes again). User, password and TLS come from MEVSTREAM_CLICKHOUSE_… in the
+    environment.
+
+    Example: mevstream sink clickhouse 127.0.0.1:9000 --metrics-port 9101
+    """
+    from mevstream.settings import load_settings
+    from mevstream.topologies.sinks.native_engine import NativeEngine, configured_server
+    from mevstream.topologies.sinks.warm import WarmSink
+
+    settings = load_settings(kafka=kafka, metrics_port=metrics_port, clickhouse=server)
+    _run(
+        WarmSink(lambda: NativeEngine(configured_server(settings)), votes=votes),
+        settings,
+        group=group,
+        seconds=seconds,
+        size=size,
+        records=records,
+        drain=drain,
+    )
+
+
+@sink.command()
 def lake(
     url: Annotated[
         str | None,

@@ -31,6 +31,16 @@ def wait(condition: Callable[[], Any], what: str, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+def committed_offsets(servers: str, group: str, topic: str, partitions: int) -> dict[int, int]:
+    """Partition → offset that a group has committed, where it has."""
+    client: Any = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+    asked = ConsumerGroupTopicPartitions(
+        group, [TopicPartition(topic, number) for number in range(partitions)]
+    )
+    answer = client.list_consumer_group_offsets([asked])[group].result(20)
+    return {each.partition: each.offset for each in answer.topic_partitions if each.offset >= 0}
+
+
 class SinkProcess:
     def __init__(self, number: int, folder: Path, settings: Mapping[str, object]) -> None:
         self._log = folder / f"log-{number}"
@@ -189,12 +199,7 @@ class Scene:
 
     def committed(self) -> dict[int, int]:
         """Partition → offset, of those that have one."""
-        asked = ConsumerGroupTopicPartitions(
-            self.group, [TopicPartition(self.topic, number) for number in range(self.partitions)]
-        )
-        client: Any = self._admin
-        answer = client.list_consumer_group_offsets([asked])[self.group].result(20)
-        return {each.partition: each.offset for each in answer.topic_partitions if each.offset >= 0}
+        return committed_offsets(self.kafka.servers, self.group, self.topic, self.partitions)
 
     def check_commits(self) -> None:
         """Nothing is committed that is not stored."""

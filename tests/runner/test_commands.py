@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 from kafka.broker import Kafka
+from sinks.conftest import Front
 
 from mevstream.infra.topics import Cluster, topic_specs
-from runner.scene import wait
+from mevstream.topologies.sinks.native_engine import NativeEngine
+from runner.scene import committed_offsets, wait
 
 ROOT = Path(__file__).parents[2]
 MEVSTREAM = (sys.executable, "-m", "mevstream")
@@ -82,25 +84,48 @@ def process(environment: dict[str, str], *arguments: str) -> Iterator[subprocess
         running.communicate()
 
 
+def wait_committed(kafka: Kafka, group: str) -> None:
+    """Waits until a group has committed all of mev.parsed."""
+    (topic,) = Cluster(kafka.servers).describe(["mev.parsed"])
+    ends = {partition.number: partition.end for partition in topic.partitions}
+    wait(lambda: committed_offsets(kafka.servers, group, "mev.parsed", 2) == ends, "commits", 90)
+
+
 def test_the_lake_holds_the_true_swaps(
-    environment: dict[str, str], truth: list[dict[str, object]], tmp_path: Path
+    kafka: Kafka, environment: dict[str, str], truth: list[dict[str, object]], tmp_path: Path
 ) -> None:
     lake = str(tmp_path / "lake")
     environment = environment | {"MEVSTREAM_LAKE": lake}
 
-    def swaps() -> int:
-        asked = [*MEVSTREAM, "query", "SELECT count() FROM swaps", "--lake", "--format=csv"]
-        done = subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True)
-        return int(done.stdout.splitlines()[1]) if done.returncode == 0 else 0
-
-    with process(environment, "sink", "lake", "--seconds", "1"):
-        wait(lambda: swaps() >= len(truth), "swaps in the lake", 60)
-    with process(environment, "sink", "lake", "--seconds", "1", "--group", "once-more"):
-        wait(lambda: swaps() >= len(truth), "swaps in the lake", 60)
-    assert swaps() == len(truth)
+    for group in ("lake", "lake-once-more"):
+        with process(environment, "sink", "lake", "--seconds", "1", "--group", group):
+            wait_committed(kafka, group)
     sql = "SELECT base58Encode(signature) AS signature, amount_in, amount_out FROM swaps"
     rows = command(environment, "query", sql, "--lake", "--format", "jsonl")
     columns = ("signature", "amount_in", "amount_out")
     assert Counter(
         tuple(row[name] for name in columns) for row in map(json.loads, rows.splitlines())
     ) == Counter(tuple(swap[name] for name in columns) for swap in truth)
+
+
+def test_clickhouse_holds_the_true_swaps(
+    kafka: Kafka, environment: dict[str, str], truth: list[dict[str, object]], tmp_path: Path
+) -> None:
+    front = Front(tmp_path)
+    engine = NativeEngine(front.server())
+    address = f"127.0.0.1:{front.port}"
+
+    def swaps() -> Counter[tuple[object, ...]]:
+        columns = "base58Encode(signature), amount_in, amount_out"
+        return Counter(engine.rows(f"SELECT {columns} FROM swaps FINAL"))
+
+    try:
+        command(environment, "migrate", "--server", address)
+        for group in ("warm", "warm-once-more"):
+            with process(environment, "sink", "clickhouse", address, "--group", group):
+                wait_committed(kafka, group)
+        columns = ("signature", "amount_in", "amount_out")
+        assert swaps() == Counter(tuple(swap[name] for name in columns) for swap in truth)
+    finally:
+        engine.close()
+        front.process.stop()
