@@ -123,6 +123,46 @@ def lake(
     )
 
 
+@sink.command()
+def hot(
+    url: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="URL", help="redis://…, rediss://… or unix://…; else $MEVSTREAM_REDIS."
+        ),
+    ] = None,
+    kafka: Kafka = None,
+    group: Group = None,
+    seconds: Seconds = None,
+    size: Size = None,
+    records: Records = None,
+    drain: Drain = 10,
+    metrics_port: MetricsPort = None,
+) -> None:
+    """Keep the last state of every pool in Redis or Valkey, for readers in a hurry.
+
+    Start it as often as wanted: the partitions are shared out. SIGTERM or SIGINT ends it in good
+    order: what was read is stored and committed first (exit code 0; 1 where that took too long,
+    and the rest comes again). The password comes from MEVSTREAM_REDIS_PASSWORD or
+    MEVSTREAM_REDIS_PASSWORD_FILE.
+
+    Example: mevstream sink hot redis://127.0.0.1:6379/0
+    """
+    from mevstream.settings import load_settings
+    from mevstream.topologies.sinks.hot import HotSink, configured_redis
+
+    settings = load_settings(kafka=kafka, metrics_port=metrics_port, redis=url)
+    _run(
+        HotSink(configured_redis(settings), seconds=settings.hot_seconds),
+        settings,
+        group=group,
+        seconds=seconds,
+        size=size,
+        records=records,
+        drain=drain,
+    )
+
+
 def _run(
     sink: StreamSink[Any],
     settings: Settings,

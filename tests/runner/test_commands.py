@@ -129,3 +129,28 @@ def test_clickhouse_holds_the_true_swaps(
     finally:
         engine.close()
         front.process.stop()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("clickhouse", "127.0.0.1:1"),
+        ("hot", "redis://127.0.0.1:1/0"),
+        ("lake", "s3://bucket/prefix", "--endpoint", "http://127.0.0.1:1"),
+    ],
+)
+def test_a_store_that_is_not_there_is_one_line(
+    environment: dict[str, str], arguments: tuple[str, ...]
+) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
+    done = subprocess.run(
+        [*MEVSTREAM, "sink", *arguments],
+        cwd=ROOT,
+        env=environment | keys,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1

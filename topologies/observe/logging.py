@@ -25,6 +25,8 @@ _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 _MASK = "***"
 # Each says at `info` what only its own developers want to know.
 _CHATTY = ("aiokafka", "faust", "kafka", "mode", "opentelemetry", "urllib3")
+# What they warn of they raise as well, and the caller tells it once.
+_RAISED = ("clickhouse_driver",)
 
 
 def get_logger(part: str) -> FilteringBoundLogger:
@@ -68,6 +70,8 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
     root.setLevel(number)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    for name in _RAISED:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _library_name(
