@@ -24,7 +24,7 @@ from mevstream.topologies.chain import CHAIN, MESSAGES, PARSED, RAW, SLOTS, Link
 from mevstream.topologies.worker.process import choose_links
 
 TESTS = Path(__file__).parents[1]
-SECONDS = 40
+SECONDS = 90
 """How long anything may take before a test gives up."""
 
 

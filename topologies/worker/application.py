@@ -102,6 +102,9 @@ class Application:
             broker_heartbeat_interval=0.5,
             broker_max_poll_records=64,
             stream_buffer_maxsize=64,
+            # Faust's own assignor, for the sake of tables, gives three members of four partitions
+            # two, two and none; without standbys it is plain round robin.
+            table_standby_replicas=0,
             # What is under way is waited for by `revoked`, for no longer than it takes.
             stream_wait_empty=False,
         )
