@@ -6,8 +6,9 @@ What a fault needs to know between the two it keeps in itself: one object is one
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from faults.clock import WallClock
@@ -18,6 +19,7 @@ from faults.processes import Fleet, Instance
 from faults.proxy import Proxy
 
 WORKER = "worker"
+NAMES = {"clickhouse": "ClickHouse", "s3": "S3", "valkey": "Redis"}
 HOUR = 3600
 # Longer than the session timeouts of the groups (6 s): the broker gives the member up.
 _LONG = (7.0, 9.0)
@@ -285,46 +287,47 @@ class EmbeddedDiskFull(Fault):
 Make = Callable[[], Fault]
 
 
-def catalogue(roles: dict[str, str]) -> dict[str, Make]:
-    """Every fault by the name that the table shows. `roles`: the sinks that run, with the store
-    behind each."""
+def catalogue(sinks: Mapping[str, str]) -> dict[str, Make]:
+    """Every fault by the name that the table shows. `sinks`: those that run, with the server of
+    the store behind each."""
     found: dict[str, Make] = {}
-    for role in (WORKER, *roles):
+    for role in (WORKER, *sinks):
+        who = role if role == WORKER else f"sink {role}"
         found |= {
-            f"{role}: kill -9": lambda role=role: Kill(role),
-            f"{role}: SIGTERM": lambda role=role: Terminate(role),
-            f"{role}: joins and leaves": lambda role=role: Join(role),
-            f"{role}: SIGSTOP 7–9 s": lambda role=role: Freeze(role),
-            f"{role}: broker stalled": lambda role=role: Stall(role, broker_proxy(role)),
-            f"{role}: broker connections cut": lambda role=role: Cut(role, broker_proxy(role)),
+            f"{who}: kill -9": partial(Kill, role),
+            f"{who}: SIGTERM": partial(Terminate, role),
+            f"{who}: joins and leaves": partial(Join, role),
+            f"{who}: SIGSTOP 7–9 s": partial(Freeze, role),
+            f"{who}: broker stalled": partial(Stall, role, broker_proxy(role)),
+            f"{who}: broker connections cut": partial(Cut, role, broker_proxy(role)),
         }
     found |= {
-        "worker: kill -9 of all": lambda: KillAll(WORKER),
-        "worker: rolling restart": lambda: Roll(WORKER),
-        "worker: SIGSTOP under 3 s": lambda: Hiccup(WORKER),
-        "worker: broker refuses": lambda: Refuse(WORKER, broker_proxy(WORKER)),
-        "worker: broker slow": lambda: Slow(WORKER, broker_proxy(WORKER)),
-        "broker: kill -9": lambda: KillServer(WORKER, "kafka"),
-        "broker: SIGTERM": lambda: TerminateServer(WORKER, "kafka"),
+        "worker: kill -9 of all": partial(KillAll, WORKER),
+        "worker: rolling restart": partial(Roll, WORKER),
+        "worker: SIGSTOP under 3 s": partial(Hiccup, WORKER),
+        "worker: broker refuses": partial(Refuse, WORKER, broker_proxy(WORKER)),
+        "worker: broker slow": partial(Slow, WORKER, broker_proxy(WORKER)),
+        "broker: kill -9": partial(KillServer, WORKER, "kafka"),
+        "broker: SIGTERM": partial(TerminateServer, WORKER, "kafka"),
     }
-    for role, store in roles.items():
+    for role, store in sinks.items():
         found |= {
-            f"{store}: kill -9": lambda role=role, store=store: KillServer(role, store),
-            f"{store}: SIGTERM": lambda role=role, store=store: TerminateServer(role, store),
-            f"{store}: stalled": lambda role=role, store=store: Stall(role, store_proxy(store)),
-            f"{store}: slow": lambda role=role, store=store: Slow(role, store_proxy(store)),
-            f"{store}: refuses": lambda role=role, store=store: Refuse(role, store_proxy(store)),
-            f"{store}: cut": lambda role=role, store=store: Cut(role, store_proxy(store)),
+            f"{NAMES[store]}: kill -9": partial(KillServer, role, store),
+            f"{NAMES[store]}: SIGTERM": partial(TerminateServer, role, store),
+            f"{NAMES[store]}: stalled": partial(Stall, role, store_proxy(store)),
+            f"{NAMES[store]}: slow": partial(Slow, role, store_proxy(store)),
+            f"{NAMES[store]}: refuses": partial(Refuse, role, store_proxy(store)),
+            f"{NAMES[store]}: connections cut": partial(Cut, role, store_proxy(store)),
         }
-    if "clickhouse" in roles:
-        found["clickhouse: disk full"] = lambda: ServerDiskFull("clickhouse", "clickhouse")
+    if "clickhouse" in sinks.values():
+        found["ClickHouse: disk full"] = partial(ServerDiskFull, "clickhouse", "clickhouse")
     return found | {
-        "poison records": lambda: Poison(WORKER),
-        "batches repeated": lambda: Repeat(WORKER),
-        "batches out of order": lambda: Shuffle(WORKER),
-        "clock: an hour ahead": lambda: ClockJump(WORKER, HOUR),
-        "clock: an hour back": lambda: ClockJump(WORKER, -HOUR),
-        "embedded store: disk full": lambda: EmbeddedDiskFull(WORKER),
+        "poison records": partial(Poison, WORKER),
+        "batches repeated": partial(Repeat, WORKER),
+        "batches out of order": partial(Shuffle, WORKER),
+        "clock: an hour ahead": partial(ClockJump, WORKER, HOUR),
+        "clock: an hour back": partial(ClockJump, WORKER, -HOUR),
+        "embedded store: disk full": partial(EmbeddedDiskFull, WORKER),
     }
 
 

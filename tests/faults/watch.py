@@ -1,12 +1,15 @@
 """What comes out, seen as it comes: records in the topics, slots in the warm store, commits."""
 
+# Kafka's client offers these names without marking them as its own.
+# pyright: reportPrivateImportUsage=false
+
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -16,7 +19,7 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from faults.cluster import Cluster
 from mevstream.codecs.headers import Header, read_headers, unpack_record
@@ -193,6 +196,22 @@ class CommitWatch(Watch):
             [ConsumerGroupTopicPartitions(group)], request_timeout=3
         ).values()
         return sum(max(one.offset, 0) for one in future.result(4).topic_partitions or ())
+
+    def lag(self, group: str) -> int:
+        """Records of the group's partitions that it has not committed; -1 while nobody tells."""
+        try:
+            [future] = self._admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group)], request_timeout=3
+            ).values()
+            committed = future.result(4).topic_partitions or ()
+            wanted: dict[TopicPartition, Any] = {
+                TopicPartition(one.topic, one.partition): OffsetSpec.latest() for one in committed
+            }
+            ends = self._admin.list_offsets(wanted, request_timeout=3)
+            found = {(at.topic, at.partition): one.result(4).offset for at, one in ends.items()}
+        except (KafkaException, TimeoutError):
+            return -1
+        return sum(found[one.topic, one.partition] - one.offset for one in committed)
 
     def longest_pause(self, group: str, since: float, until: float) -> float:
         """The longest time between two commits that overlaps with the span, in seconds."""

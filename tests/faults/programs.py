@@ -1,0 +1,54 @@
+"""The chain's own programs, as an operator runs them: by the command line and settings."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from faults.clock import WallClock
+from faults.cluster import Cluster
+from faults.faults import WORKER
+from faults.processes import Program
+from mevstream.infra.stack.s3 import BUCKET
+from mevstream.infra.stack.service import HOST
+
+SINKS = {"clickhouse": "clickhouse", "lake": "s3", "hot": "valkey"}
+"""Sink → the server of its store."""
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LAKE = f"s3://{BUCKET}/main"
+
+
+def group(role: str, links: Sequence[str]) -> str:
+    """The consumer group whose commits tell how far a role has come."""
+    return f"mevstream-{links[-1] if role == WORKER else role}"
+
+
+def settings(cluster: Cluster, role: str) -> dict[str, str]:
+    """What brings a program of this role to the servers, through their proxies."""
+    found = {
+        **cluster.environment(role),
+        "PYTHONPATH": os.pathsep.join((str(REPOSITORY), os.environ.get("PYTHONPATH", ""))),
+        "MEVSTREAM_CLICKHOUSE_TIMEOUT": "20",
+    }
+    if "s3" in cluster.servers:
+        found["MEVSTREAM_LAKE"] = LAKE
+        found["MEVSTREAM_LAKE_ENDPOINT"] = f"http://{HOST}:{cluster.store_proxy('s3').port}"
+    return found
+
+
+def programs(
+    cluster: Cluster, clock: WallClock, *, links: Sequence[str], sinks: Sequence[str], delivery: str
+) -> list[Program]:
+    """A worker with these links, and the sinks."""
+    mevstream = (sys.executable, "-m", "mevstream")
+    worker = [*mevstream, "worker", *links]
+    if delivery != "at-least-once":
+        worker += ["--delivery", delivery]
+    commands = {WORKER: worker}
+    for sink in sinks:
+        commands[sink] = [*mevstream, "sink", sink]
+    return [
+        Program(role, command, {**settings(cluster, role), **clock.environment})
+        for role, command in commands.items()
+    ]
