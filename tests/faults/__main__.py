@@ -23,7 +23,8 @@ from faults.programs import SINKS  # noqa: E402
 
 def main() -> int:
     options, keep = _options()
-    console = Console()
+    terminal = Console().is_terminal
+    console = Console(width=None if terminal else 120)
     started = time.monotonic()
 
     def tell(line: str) -> None:

@@ -31,6 +31,13 @@ from faults.report import Line
 from faults.watch import CommitWatch, StoredWatch, TopicWatch
 from mevstream.topologies.chain import PARSED
 
+_PATIENCE = 0.75
+_RECOVERY_SECONDS = 60.0
+_RECENT_SLOTS = 200
+# On their way for so long, in calm weather, at most.
+_PARSED_SECONDS = 2.0
+_STORED_SECONDS = 6.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -58,7 +65,8 @@ class _Injection:
     name: str
     fault: Fault
     at: float
-    healed: float = 0.0
+    # Whether what had been before was over, so that a pause can only be this fault's.
+    calm: bool
 
 
 @dataclass(slots=True)
@@ -179,10 +187,11 @@ class Chaos:
             disk=self.disk,
             random=self._random,
         )
+        calm = True
         for number, (name, fault) in enumerate(self._order(), start=1):
             if number > options.faults and time.monotonic() > until:
                 return
-            injection = _Injection(name, fault, time.monotonic())
+            injection = _Injection(name, fault, time.monotonic(), calm)
             self._injections.append(injection)
             self._tell(f"fault {number}: {name}")
             try:
@@ -194,10 +203,16 @@ class Chaos:
                 fault.heal(scene)
             except Exception as error:
                 self._problems.append(f"{name}, healing: {error}")
-            injection.healed = time.monotonic()
+            # Most faults find the chain at rest, some find it recovering.
+            if self._random.random() < _PATIENCE:
+                calm = self._recovers(fault.role)
+                if not calm:
+                    self._problems.append(f"{name}: not over within {_RECOVERY_SECONDS:.0f} s")
+            else:
+                calm = False
             # Evenly over the time that there is, but never in step with anything.
             left = max(options.faults - number, 1)
-            even = max((until - time.monotonic()) / left - 4, 0.5)
+            even = max((until - time.monotonic()) / left - 8, 0.5)
             time.sleep(self._random.uniform(0.2, max(min(2 * even, options.pause), 0.5)))
 
     def _order(self) -> Iterator[tuple[str, Fault]]:
@@ -208,6 +223,31 @@ class Chaos:
             self._random.shuffle(names)
             for name in names:
                 yield name, known[name]()
+
+    def _recovers(self, role: str) -> bool:
+        """Waits until everything flows as it did before the fault that was healed just now."""
+        healed = time.monotonic()
+
+        def recovered() -> bool:
+            now = time.monotonic()
+            recent = list(self.load.ledger.slots.values())[-_RECENT_SLOTS:]
+            if role == WORKER:
+                return all(
+                    sent > now - _PARSED_SECONDS or self._arrived(truth.slot, seq) is not None
+                    for truth in recent
+                    for seq, sent in list(truth.sent.items())
+                )
+            if role == "clickhouse":
+                return all(
+                    truth.complete_at is None
+                    or truth.complete_at > now - _STORED_SECONDS
+                    or truth.slot in self.stored.complete
+                    for truth in recent
+                )
+            changes = self.commits.groups[group(role, self.options.links)].changes
+            return bool(changes) and changes[-1] > healed
+
+        return wait_until(recovered, _RECOVERY_SECONDS)
 
     # -- the count ----------------------------------------------------------------------------
 
@@ -300,7 +340,8 @@ class Chaos:
         for injection, until in windows:
             line = lines.setdefault(injection.name, Line(injection.name))
             line.times += 1
-            line.pauses.append(self._pause(injection, until))
+            if injection.calm:
+                line.pauses.append(self._pause(injection, until))
         # What happened before the first fault is nobody's.
         calm = Line("before any fault")
 

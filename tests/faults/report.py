@@ -17,7 +17,8 @@ HEADERS = (
 
 @dataclass(slots=True)
 class Line:
-    """What one kind of fault did. `pauses`: seconds, one for each time it was injected."""
+    """What one kind of fault did. `pauses`: seconds, one for each time that it was injected while
+    everything else was well."""
 
     fault: str
     times: int = 0

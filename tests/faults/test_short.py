@@ -1,0 +1,32 @@
+"""A few faults of the catalogue, each once: what `make chaos` does at length."""
+
+from pathlib import Path
+
+from faults.chaos import Chaos, Options
+
+FAULTS = (
+    "worker: kill -9",
+    "worker: broker connections cut",
+    "poison records",
+    "batches repeated",
+    "batches out of order",
+    "clock: an hour back",
+)
+
+
+def test_a_few_faults_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    options = Options(
+        folder=tmp_path,
+        seed=11,
+        minutes=0,
+        faults=len(FAULTS),
+        only=FAULTS,
+        links=("parsed",),
+        sinks=(),
+        rate=800,
+        pause=1,
+    )
+    with Chaos(options, print) as chaos:
+        outcome = chaos.run()
+    assert outcome.problems == []
+    assert {line.fault for line in outcome.lines if line.times} == set(FAULTS)
