@@ -150,18 +150,22 @@ class Cluster:
     def store_proxy(self, name: str) -> Proxy:
         return self.servers[name].proxies[name]
 
-    def environment(self, role: str) -> dict[str, str]:
-        """The settings that bring a program of this role to the servers, through the proxies."""
+    def port(self, name: str, *, direct: bool = False) -> int:
+        """Where programs reach a store: its proxy, or, directly, the server itself."""
+        return self.servers[name].port if direct else self.store_proxy(name).port
+
+    def environment(self, role: str, *, direct: bool = False) -> dict[str, str]:
+        """The settings that bring a program of this role to the servers."""
+        kafka = self.kafka if direct else f"{HOST}:{self.broker_proxy(role).port}"
         found = {
-            "MEVSTREAM_KAFKA": f"{HOST}:{self.broker_proxy(role).port}",
+            "MEVSTREAM_KAFKA": kafka,
             "MEVSTREAM_RAW_PARTITIONS": str(self.raw_partitions),
             "MEVSTREAM_MARKET_PARTITIONS": str(self.market_partitions),
             "MEVSTREAM_STACK_FOLDER": str(self.folder),
         }
         for name in STORES:
             if name in self.servers:
-                port = str(self.store_proxy(name).port)
-                found[f"MEVSTREAM_{name.upper()}_PORT"] = port
+                found[f"MEVSTREAM_{name.upper()}_PORT"] = str(self.port(name, direct=direct))
         if "s3" in self.servers:
             found["AWS_SHARED_CREDENTIALS_FILE"] = str(self.credentials)
         return found

@@ -24,31 +24,38 @@ def group(role: str, links: Sequence[str]) -> str:
     return f"mevstream-{links[-1] if role == WORKER else role}"
 
 
-def settings(cluster: Cluster, role: str) -> dict[str, str]:
-    """What brings a program of this role to the servers, through their proxies."""
+def settings(cluster: Cluster, role: str, *, direct: bool = False) -> dict[str, str]:
+    """What brings a program of this role to the servers: through their proxies, or directly."""
     found = {
-        **cluster.environment(role),
+        **cluster.environment(role, direct=direct),
         "PYTHONPATH": os.pathsep.join((str(REPOSITORY), os.environ.get("PYTHONPATH", ""))),
         "MEVSTREAM_CLICKHOUSE_TIMEOUT": "20",
     }
     if "s3" in cluster.servers:
         found["MEVSTREAM_LAKE"] = LAKE
-        found["MEVSTREAM_LAKE_ENDPOINT"] = f"http://{HOST}:{cluster.store_proxy('s3').port}"
+        found["MEVSTREAM_LAKE_ENDPOINT"] = f"http://{HOST}:{cluster.port('s3', direct=direct)}"
     return found
 
 
 def programs(
-    cluster: Cluster, clock: WallClock, *, links: Sequence[str], sinks: Sequence[str], delivery: str
+    cluster: Cluster,
+    clock: WallClock | None = None,
+    *,
+    links: Sequence[str],
+    sinks: Sequence[str],
+    delivery: str = "at-least-once",
 ) -> list[Program]:
-    """A worker with these links, and the sinks."""
+    """A worker with these links, and the sinks. With a clock of their own they go through the
+    proxies, else directly to the servers."""
     mevstream = (sys.executable, "-m", "mevstream")
     worker = [*mevstream, "worker", *links]
     if delivery != "at-least-once":
         worker += ["--delivery", delivery]
+    own_clock = clock.environment if clock else {}
     commands = {WORKER: worker}
     for sink in sinks:
         commands[sink] = [*mevstream, "sink", sink]
     return [
-        Program(role, command, {**settings(cluster, role), **clock.environment})
+        Program(role, command, {**settings(cluster, role, direct=not clock), **own_clock})
         for role, command in commands.items()
     ]

@@ -1,0 +1,206 @@
+"""The chain on one machine for a benchmark: servers, programs, and what they take of it."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import quantiles
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# Servers, programs and the paced chain are those of the fault tests.
+sys.path.insert(0, str(REPOSITORY / "tests"))
+
+from faults.clock import WallClock  # noqa: E402
+from faults.cluster import Cluster  # noqa: E402
+from faults.load import raw_batches  # noqa: E402
+from faults.processes import Instance, Program  # noqa: E402
+from faults.programs import programs, settings  # noqa: E402
+
+from mevstream.codecs.headers import RecordHeaders, pack_record  # noqa: E402
+from mevstream.infra.topics import Cluster as Topics  # noqa: E402
+from mevstream.topologies.chain import MESSAGES, RAW  # noqa: E402
+from mevstream.topologies.raw.simulator import Simulator, SimulatorConfig  # noqa: E402
+
+__all__ = ["Cluster", "Instance", "Program", "WallClock", "programs", "settings"]
+
+BATCH = 256
+# Large slots, so that nearly every record is full.
+SLOT = 20 * BATCH
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record of mev.raw, ready to be sent."""
+
+    slot: int
+    seq: int
+    transactions: int
+    value: bytes
+    headers: list[tuple[str, str | bytes | None]]
+
+
+def simulated_records(count: int, *, first_slot: int = 400_000_000) -> list[RawRecord]:
+    """About `count` records of the simulated chain at mainnet's mix, 256 transactions each."""
+    config = SimulatorConfig(seed=7, transactions_per_slot=SLOT, first_slot=first_slot)
+    records: list[RawRecord] = []
+    for block in Simulator(config).blocks(None):
+        batches = list(raw_batches(block, BATCH))
+        left = block.counts["transactions"]
+        for seq, value in enumerate(batches):
+            headers = RecordHeaders(
+                schema=MESSAGES[RAW],
+                slot=block.slot,
+                seq=seq,
+                last=seq == len(batches) - 1,
+                first_seen_ns=time.time_ns(),
+            )
+            packed, listed = pack_record(value, headers)
+            size = min(left, BATCH)
+            left -= size
+            records.append(RawRecord(block.slot, seq, size, packed, [*listed]))
+        if len(records) >= count:
+            return records
+    raise AssertionError
+
+
+def producer(servers: str) -> Producer:
+    return Producer(
+        {
+            "bootstrap.servers": servers,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 0,
+            "message.max.bytes": 4 << 20,
+        }
+    )
+
+
+def publish(servers: str, topic: str, records: Iterable[RawRecord], partitions: int) -> None:
+    """Sends the records round robin, as fast as the broker takes them."""
+    out = producer(servers)
+    for i, record in enumerate(records):
+        while True:
+            try:
+                out.produce(
+                    topic, record.value, partition=i % partitions, headers=list(record.headers)
+                )
+                break
+            except BufferError:
+                out.poll(0.1)
+        out.poll(0)
+    assert out.flush(120) == 0
+
+
+def make_topic(servers: str, name: str, partitions: int) -> None:
+    topic = NewTopic(name, partitions, 1, config={"max.message.bytes": str(4 << 20)})
+    AdminClient({"bootstrap.servers": servers}).create_topics([topic])[name].result(15)
+
+
+def ends(servers: str, topic: str) -> int:
+    """Records that were ever written to a topic."""
+    [told] = Topics(servers).describe([topic])
+    return sum(partition.end for partition in told.partitions)
+
+
+@dataclass(slots=True)
+class Use:
+    """What a process took while it was watched. cpu: seconds; rss: bytes, by time."""
+
+    cpu: float = 0.0
+    rss: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
+
+    @property
+    def peak(self) -> int:
+        return max((size for _, size in self.rss), default=0)
+
+
+class Watch:
+    """Samples processes by name until it is left; `uses` then has what each took. A name may stand
+    for several processes, whose sum it is."""
+
+    def __init__(self, processes: Mapping[str, Iterable[int]], seconds: float = 0.5) -> None:
+        self.uses = {name: Use() for name in processes}
+        self.seconds = 0.0
+        self._processes = {
+            name: [psutil.Process(pid) for pid in pids] for name, pids in processes.items()
+        }
+        self._every = seconds
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._before = {name: self._cpu(name) for name in self.uses}
+        self._started = time.monotonic()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.seconds = time.monotonic() - self._started
+        self._done.set()
+        self._thread.join()
+        for name, use in self.uses.items():
+            use.cpu = self._cpu(name) - self._before[name]
+
+    def _cpu(self, name: str) -> float:
+        total = 0.0
+        for process in self._processes[name]:
+            try:
+                times = process.cpu_times()
+            except psutil.Error:
+                continue
+            total += times.user + times.system
+        return total
+
+    def _sample(self) -> None:
+        while not self._done.wait(self._every):
+            now = time.monotonic() - self._started
+            for name, processes in self._processes.items():
+                try:
+                    size = sum(process.memory_info().rss for process in processes)
+                except psutil.Error:
+                    continue
+                self.uses[name].rss.append((now, size))
+
+
+def rate_between(
+    progress: Callable[[], int], total: int, *, low: float, high: float, timeout: float
+) -> tuple[float, float]:
+    """(units a second between the shares `low` and `high` of `total`, seconds from the first unit
+    to the last). Raises RuntimeError where that takes longer than `timeout`."""
+    end = time.monotonic() + timeout
+    seen: list[tuple[float, int]] = []
+    while not seen or seen[-1][1] < total:
+        if time.monotonic() > end:
+            raise RuntimeError(f"{seen[-1][1] if seen else 0} of {total} within {timeout:.0f} s")
+        seen.append((time.monotonic(), progress()))
+        time.sleep(0.1)
+    within = [(at, count) for at, count in seen if low * total <= count <= high * total]
+    before = [at for at, count in seen if count == 0]
+    (a, first), (b, last) = within[0], within[-1]
+    steady = (last - first) / (b - a) if b > a else float("nan")
+    return steady, seen[-1][0] - (before[-1] if before else seen[0][0])
+
+
+def percentile(values: list[float], share: int) -> float:
+    return quantiles(values, n=100, method="inclusive")[share - 1]
+
+
+def program(found: Iterable[Program], role: str, **environment: Any) -> Program:
+    """That of the role, with these settings on top."""
+    [one] = [each for each in found if each.role == role]
+    changed = {name: str(value) for name, value in environment.items()}
+    return Program(one.role, one.command, {**one.environment, **changed}, one.stop_seconds)
