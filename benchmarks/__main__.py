@@ -1,8 +1,12 @@
-"""python -m benchmarks [NAME…] [--json]: all benchmarks, or those named."""
+"""python -m benchmarks [NAME…] [--json]: all benchmarks of code, or those named.
+
+python -m benchmarks chain|scaling|soak …: those of the whole chain on Kafka, each with options.
+"""
 
 import argparse
 import importlib
 import json
+import sys
 from dataclasses import asdict
 
 from rich.console import Console
@@ -11,6 +15,8 @@ from rich.table import Table
 from benchmarks.harness import Report, one_core
 
 MODULES = ("decoder", "columnar", "embedded", "simulator", "warm", "lake", "hot")
+SYSTEMS = ("chain", "scaling", "soak")
+"""Those take minutes, need the servers of the local stack, and use every core."""
 
 
 def table(report: Report) -> Table:
@@ -32,8 +38,11 @@ def _text(value: str | float) -> str:
 
 
 def main() -> None:
+    if sys.argv[1:2] and sys.argv[1] in SYSTEMS:
+        sys.exit(importlib.import_module(f"benchmarks.{sys.argv[1]}").main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="benchmarks", description="Measure against the rivals.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MODULES)}")
+    parser.epilog = f"{', '.join(SYSTEMS)}: alone, with options of their own (--help)"
     parser.add_argument("--json", action="store_true", help="figures in seconds, for machines")
     options = parser.parse_args()
     if strangers := set(options.names) - set(MODULES):

@@ -34,7 +34,6 @@ from benchmarks.machine import (
     make_topic,
     percentile,
     producer,
-    program,
     programs,
     publish,
     rate_between,
@@ -102,12 +101,11 @@ class Bench:
 
     def workers(self, instances: int) -> Throughput:
         """raw → parsed."""
-        [worker] = programs(self._cluster, links=("parsed",), sinks=())
-        prefix = {"MEVSTREAM_GROUP_PREFIX": self._next()}
+        [worker] = programs(self._cluster, links=("parsed",), sinks=(), prefix=self._next())
         before = ends(self._cluster.kafka, PARSED)
         return self._measure(
             f"raw → parsed, {_count(instances)}",
-            [(program([worker], "worker", **prefix), instances)],
+            [(worker, instances)],
             lambda: ends(self._cluster.kafka, PARSED) - before,
             len(self._records) * MARKETS,
         )
@@ -134,19 +132,15 @@ class Bench:
                     stack.callback(instance.kill)
                     running[label] = [instance.pid]
             with Watch(running) as watch:
-                steady, seconds = rate_between(
-                    progress, total, low=0.1, high=0.9, timeout=_TIMEOUT
-                )
+                steady, seconds = rate_between(progress, total, low=0.1, high=0.9, timeout=_TIMEOUT)
         return Throughput(name, steady / total * self.transactions, seconds, watch.uses)
 
     def end_to_end(self, sinks: Sequence[str]) -> Throughput:
         """raw → parsed → the stores, all at once, from an empty start."""
-        prefix = self._next()
-        found = programs(self._cluster, links=("parsed",), sinks=sinks)
-        wanted = [(program(found, one.role, MEVSTREAM_GROUP_PREFIX=prefix), 1) for one in found]
+        found = programs(self._cluster, links=("parsed",), sinks=sinks, prefix=self._next())
         return self._measure(
             f"raw → parsed → {' and '.join(sinks)}",
-            wanted,
+            [(one, 1) for one in found],
             lambda: self._stored(sinks),
             self.transactions,
         )
@@ -162,10 +156,9 @@ class Bench:
         """Milliseconds from produce until a poll() gets the parsed record, at mainnet's rate."""
         count = int(seconds * MAINNET_RATE / BATCH) + 1
         records = simulated_records(count, first_slot=first_slot)[:count]
-        [worker] = programs(self._cluster, links=("parsed",), sinks=())
-        one = program([worker], "worker", MEVSTREAM_GROUP_PREFIX=self._next())
+        [worker] = programs(self._cluster, links=("parsed",), sinks=(), prefix=self._next())
         # It starts where the others began, and has to be at the end before it is measured.
-        instance = Instance(one, f"latency-{self._next()}", self._cluster.logs)
+        instance = Instance(worker, f"latency-{self._next()}", self._cluster.logs)
         try:
             return _latency(self._cluster.kafka, records)
         finally:
@@ -282,7 +275,9 @@ def measure(options: argparse.Namespace, tell: Callable[[str], None]) -> Figures
                 figures.throughputs.append(bench.workers(count))
             if sinks:
                 tell(f"raw → parsed → {' and '.join(sinks)}")
-                _mevstream(cluster, "migrate", "--server")
+                _mevstream(
+                    cluster, "migrate", "--server", cluster.servers["clickhouse"].service.address
+                )
                 figures.throughputs.append(bench.end_to_end(sinks))
             tell(f"latency at {MAINNET_RATE:,} transactions a second")
             figures.latency = bench.latency(options.seconds, records[-1].slot + 1000)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import psutil
 from confluent_kafka import Producer
@@ -197,10 +197,3 @@ def rate_between(
 
 def percentile(values: list[float], share: int) -> float:
     return quantiles(values, n=100, method="inclusive")[share - 1]
-
-
-def program(found: Iterable[Program], role: str, **environment: Any) -> Program:
-    """That of the role, with these settings on top."""
-    [one] = [each for each in found if each.role == role]
-    changed = {name: str(value) for name, value in environment.items()}
-    return Program(one.role, one.command, {**one.environment, **changed}, one.stop_seconds)

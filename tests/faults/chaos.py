@@ -26,7 +26,7 @@ from faults.oracle import (
     wait_until,
 )
 from faults.processes import Fleet
-from faults.programs import SINKS, group, programs, settings
+from faults.programs import SINKS, programs, settings, sink_group
 from faults.report import Line
 from faults.watch import CommitWatch, StoredWatch, TopicWatch
 from mevstream.topologies.chain import PARSED
@@ -117,7 +117,7 @@ class Chaos:
         options, cluster = self.options, self.cluster
         self.clock = WallClock(options.folder)
         if "clickhouse" in options.sinks:
-            self._mevstream("migrate", "--server")
+            self._mevstream("migrate", "--server", cluster.servers["clickhouse"].service.address)
         listed = programs(
             cluster,
             self.clock,
@@ -128,7 +128,7 @@ class Chaos:
         self.fleet = self._stack.enter_context(Fleet(listed, cluster.logs))
         self.topics = TopicWatch(cluster.kafka, cluster.market_partitions)
         self.stored = StoredWatch(cluster)
-        groups = [group(sink, options.links) for sink in options.sinks]
+        groups = [sink_group(sink) for sink in options.sinks]
         self.commits = CommitWatch(cluster.kafka, groups)
         self.load = Load(
             cluster.kafka,
@@ -244,7 +244,7 @@ class Chaos:
                     or truth.slot in self.stored.complete
                     for truth in recent
                 )
-            changes = self.commits.groups[group(role, self.options.links)].changes
+            changes = self.commits.groups[sink_group(role)].changes
             return bool(changes) and changes[-1] > healed
 
         return wait_until(recovered, _RECOVERY_SECONDS)
@@ -264,7 +264,7 @@ class Chaos:
             return False
         if "clickhouse" in self.options.sinks and len(self.stored.complete) < len(sent):
             return False
-        return all(self._lag(group(sink, self.options.links)) == 0 for sink in self.options.sinks)
+        return all(self._lag(sink_group(sink)) == 0 for sink in self.options.sinks)
 
     def _lag(self, name: str) -> int:
         return self.commits.lag(name)
@@ -376,7 +376,7 @@ class Chaos:
                 for seq, sent in truth.sent.items()
             )
         else:
-            return self.commits.longest_pause(group(role, self.options.links), since, until)
+            return self.commits.longest_pause(sink_group(role), since, until)
         return max(
             (
                 there - sent

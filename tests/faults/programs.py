@@ -19,9 +19,15 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LAKE = f"s3://{BUCKET}/main"
 
 
-def group(role: str, links: Sequence[str]) -> str:
-    """The consumer group whose commits tell how far a role has come."""
-    return f"mevstream-{links[-1] if role == WORKER else role}"
+PREFIX = "mevstream"
+# The lake waits a minute by default, for large files; here it has to be seen to move.
+_LAKE_SECONDS = 3
+_SINK_STOP_SECONDS = 75.0
+
+
+def sink_group(sink: str, prefix: str = PREFIX) -> str:
+    """The consumer group whose commits tell how far a sink has come."""
+    return f"{prefix}-{sink}"
 
 
 def settings(cluster: Cluster, role: str, *, direct: bool = False) -> dict[str, str]:
@@ -44,9 +50,10 @@ def programs(
     links: Sequence[str],
     sinks: Sequence[str],
     delivery: str = "at-least-once",
+    prefix: str = PREFIX,
 ) -> list[Program]:
     """A worker with these links, and the sinks. With a clock of their own they go through the
-    proxies, else directly to the servers."""
+    proxies, else directly to the servers. `prefix`: what the names of their groups begin with."""
     mevstream = (sys.executable, "-m", "mevstream")
     worker = [*mevstream, "worker", *links]
     if delivery != "at-least-once":
@@ -54,8 +61,19 @@ def programs(
     own_clock = clock.environment if clock else {}
     commands = {WORKER: worker}
     for sink in sinks:
-        commands[sink] = [*mevstream, "sink", sink]
+        commands[sink] = [*mevstream, "sink", sink, "--group", sink_group(sink, prefix)]
+        if sink == "lake":
+            commands[sink] += ["--seconds", str(_LAKE_SECONDS)]
     return [
-        Program(role, command, {**settings(cluster, role, direct=not clock), **own_clock})
+        Program(
+            role,
+            command,
+            {
+                **settings(cluster, role, direct=not clock),
+                "MEVSTREAM_GROUP_PREFIX": prefix,
+                **own_clock,
+            },
+            stop_seconds=30 if role == WORKER else _SINK_STOP_SECONDS,
+        )
         for role, command in commands.items()
     ]
