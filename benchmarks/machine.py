@@ -80,6 +80,7 @@ def producer(servers: str) -> Producer:
             "enable.idempotence": True,
             "linger.ms": 0,
             "message.max.bytes": 4 << 20,
+            "log_level": 3,
         }
     )
 
@@ -102,7 +103,9 @@ def publish(servers: str, topic: str, records: Iterable[RawRecord], partitions: 
 
 def make_topic(servers: str, name: str, partitions: int) -> None:
     topic = NewTopic(name, partitions, 1, config={"max.message.bytes": str(4 << 20)})
-    AdminClient({"bootstrap.servers": servers}).create_topics([topic])[name].result(15)
+    # The client has to live until it has its answer.
+    admin = AdminClient({"bootstrap.servers": servers})
+    admin.create_topics([topic])[name].result(15)
 
 
 def ends(servers: str, topic: str) -> int:
