@@ -13,6 +13,9 @@ PACKAGE := $(shell find -L mevstream -name '*.py' -not -name '*_pb2.py')
 DEMO ?= build/demo
 SLOTS ?= 200
 SEED ?= 7
+# make chaos: for how long, and with which guarantee (or exactly-once).
+MINUTES ?= 20
+DELIVERY ?= at-least-once
 # make fuzz: how long it runs, in seconds.
 SECONDS ?= 60
 # SANITIZE=0 fuzzes the ordinary build: for a compiler that has no sanitizers.
@@ -21,7 +24,7 @@ SANITIZED := $(if $(filter 1,$(SANITIZE)),build/sanitized/.built)
 FUZZ := $(BIN)/python tests/fuzz $(if $(SANITIZED),--build build/sanitized)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fuzz build lock clean
+.PHONY: help run test lint bench chaos fuzz build lock clean
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*##(.*)$$/  make \1 \t\2/p' Makefile | expand -t 16
@@ -42,6 +45,9 @@ lint: build  ## ruff (rules and format) and pyright
 
 bench: build  ## benchmarks against the rivals, one core
 	$(BIN)/python -m benchmarks
+
+chaos: build  ## faults on a Kafka of its own, and a count: make chaos MINUTES=20 DELIVERY=exactly-once
+	$(BIN)/python tests/faults --minutes $(MINUTES) --delivery $(DELIVERY)
 
 fuzz: build $(SANITIZED)  ## fuzz under sanitizers: make fuzz SECONDS=1800
 	$(FUZZ) --leaks --seconds $(SECONDS)

@@ -1,5 +1,5 @@
-"""python -m benchmarks scaling: one consumer group of 1, 2 and 4 parse workers, each held to a fixed
-share of a core; and a rolling restart of all workers under load.
+"""python -m benchmarks scaling: a consumer group of 1, 2 and 4 parse workers, each held to a share
+of a core; and a rolling restart of all workers under load.
 
 The share is small, so that four workers, the broker and this program fit the machine: what is
 measured is how the group shares the work out, not how many cores there are.

@@ -62,47 +62,48 @@ def measure(
 ) -> tuple[list[Line], int, list[int]]:
     """(a line a process, transactions sent, records that each sink had not stored at the end)."""
     seconds = options.minutes * 60
-    with tempfile.TemporaryDirectory(prefix="mevstream-soak-", dir=options.folder) as name:
-        with ExitStack() as stack:
-            cluster = stack.enter_context(
-                Cluster(
-                    Path(name),
-                    roles=("worker", *options.sinks),
-                    stores=[SINKS[sink] for sink in options.sinks],
-                    raw_partitions=RAW_PARTITIONS,
-                    market_partitions=MARKETS,
-                    report=tell,
+    with ExitStack() as stack:
+        temporary = tempfile.TemporaryDirectory(prefix="mevstream-soak-", dir=options.folder)
+        name = stack.enter_context(temporary)
+        cluster = stack.enter_context(
+            Cluster(
+                Path(name),
+                roles=("worker", *options.sinks),
+                stores=[SINKS[sink] for sink in options.sinks],
+                raw_partitions=RAW_PARTITIONS,
+                market_partitions=MARKETS,
+                report=tell,
+            )
+        )
+        found = programs(cluster, links=options.links, sinks=options.sinks)
+        running = {server: [one.process.pid] for server, one in cluster.servers.items()}
+        for one in found:
+            instance = Instance(one, one.role, cluster.logs)
+            stack.callback(instance.kill)
+            label = one.role if one.role == "worker" else f"sink {one.role}"
+            running[label] = [instance.pid]
+        load = Load(
+            cluster.kafka,
+            partitions=RAW_PARTITIONS,
+            rate=options.rate,
+            seed=1,
+            batch_size=BATCH,
+        )
+        load.start()
+        with Watch(running, seconds=2) as watch:
+            for minute in range(int(options.minutes)):
+                time.sleep(60)
+                sizes = ", ".join(
+                    f"{process} {use.rss[-1][1] / 1e6:,.0f} MB"
+                    for process, use in watch.uses.items()
+                    if use.rss
                 )
-            )
-            found = programs(cluster, links=options.links, sinks=options.sinks)
-            running = {server: [one.process.pid] for server, one in cluster.servers.items()}
-            for one in found:
-                instance = Instance(one, one.role, cluster.logs)
-                stack.callback(instance.kill)
-                label = one.role if one.role == "worker" else f"sink {one.role}"
-                running[label] = [instance.pid]
-            load = Load(
-                cluster.kafka,
-                partitions=RAW_PARTITIONS,
-                rate=options.rate,
-                seed=1,
-                batch_size=BATCH,
-            )
-            load.start()
-            with Watch(running, seconds=2) as watch:
-                for minute in range(int(options.minutes)):
-                    time.sleep(60)
-                    sizes = ", ".join(
-                        f"{process} {use.rss[-1][1] / 1e6:,.0f} MB"
-                        for process, use in watch.uses.items()
-                        if use.rss
-                    )
-                    tell(f"{minute + 1:3d} min  {load.ledger.transactions:,} transactions; {sizes}")
-                time.sleep(max(seconds - int(options.minutes) * 60, 0))
-            load.stop()
-            time.sleep(5)
-            commits = CommitWatch(cluster.kafka, ())
-            lags = [commits.lag(f"mevstream-{sink}") for sink in options.sinks]
+                tell(f"{minute + 1:3d} min  {load.ledger.transactions:,} transactions; {sizes}")
+            time.sleep(max(seconds - int(options.minutes) * 60, 0))
+        load.stop()
+        time.sleep(5)
+        commits = CommitWatch(cluster.kafka, ())
+        lags = [commits.lag(f"mevstream-{sink}") for sink in options.sinks]
     limits = {"worker": WORKER_MB} | {f"sink {sink}": SINK_MB for sink in options.sinks}
     lines = [
         line_of(process, use, watch.seconds, limits.get(process))

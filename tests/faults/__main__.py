@@ -19,6 +19,7 @@ from rich.console import Console  # noqa: E402 (the folder was put on the path j
 from faults import report  # noqa: E402
 from faults.chaos import Chaos, Options, names  # noqa: E402
 from faults.programs import SINKS  # noqa: E402
+from mevstream.errors import MevstreamError  # noqa: E402
 
 
 def main() -> int:
@@ -32,8 +33,12 @@ def main() -> int:
         console.print(f"{minutes:3d}:{seconds:02d}  {line}", highlight=False)
 
     tell(f"seed {options.seed}, folder {options.folder}")
-    with Chaos(options, tell) as chaos:
-        outcome = chaos.run()
+    try:
+        with Chaos(options, tell) as chaos:
+            outcome = chaos.run()
+    except MevstreamError as error:
+        console.print(f"[red]{error}[/red]", highlight=False)
+        return 1
     title = f"The chain under faults, {options.delivery}"
     console.print(report.rich_table(outcome.lines, title))
     for fact in outcome.facts:

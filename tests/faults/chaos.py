@@ -29,8 +29,10 @@ from faults.processes import Fleet
 from faults.programs import SINKS, programs, settings, sink_group
 from faults.report import Line
 from faults.watch import CommitWatch, StoredWatch, TopicWatch
+from mevstream.errors import MevstreamError
 from mevstream.topologies.chain import PARSED
 
+_START_SECONDS = 90.0
 _PATIENCE = 0.75
 _RECOVERY_SECONDS = 60.0
 _RECENT_SLOTS = 200
@@ -151,10 +153,14 @@ class Chaos:
         """Injects the faults, waits for the end of what they did, and counts."""
         options = self.options
         started = time.monotonic()
-        if not wait_until(lambda: self._settled(some=True), 90):
-            self._problems.append("nothing was stored within 90 s, before any fault")
-        else:
-            self._inject_all(started + options.minutes * 60)
+        if not wait_until(lambda: self._settled(some=True), _START_SECONDS):
+            exits = ", ".join(sorted({f"{one.name} ({one.code})" for one in self.fleet.exits}))
+            raise MevstreamError(
+                f"nothing was stored within {_START_SECONDS:.0f} s, before any fault"
+                + (f"; ended by themselves: {exits}" if exits else "")
+                + f"; logs: {self.cluster.logs}"
+            )
+        self._inject_all(started + options.minutes * 60)
         self._tell("the load ends; waiting for what is on its way")
         self.load.stop()
         ended = time.monotonic()
