@@ -46,7 +46,7 @@ class Instance:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 program.command,
-                env={**os.environ, **program.environment},
+                env={**os.environ, **program.environment, "PYTHONFAULTHANDLER": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -70,7 +70,8 @@ class Instance:
     def terminate(self) -> float:
         """SIGTERM, as a service manager sends it; the seconds until it was gone.
 
-        Raises MevstreamError if that took longer than it may, after killing it.
+        Raises MevstreamError if that took longer than it may, after killing it; the end of its
+        log then shows where its threads were.
         """
         self.ending = True
         started = time.monotonic()
@@ -78,6 +79,8 @@ class Instance:
         try:
             self._process.wait(self.program.stop_seconds)
         except subprocess.TimeoutExpired:
+            self._signal(signal.SIGABRT)
+            time.sleep(1)
             self.kill()
             raise MevstreamError(
                 f"{self.name} did not end within {self.program.stop_seconds:.0f} s of SIGTERM"
