@@ -120,6 +120,7 @@ class ClickHouseSink(Sink):
     votes: vote transactions become rows, too (`slots` counts them in any case).
     replace: a slot that is complete in the store is written anew instead of being skipped.
     run_id: what the rows tell as the run that wrote them; else the time and a random part.
+    candles: False where no mev.features will come: those of a slot that is replaced stay.
     """
 
     topics = frozenset({PARSED, FEATURES, SLOTS, DEAD_LETTER})
@@ -132,9 +133,11 @@ class ClickHouseSink(Sink):
         replace: bool = False,
         limits: Limits | None = None,
         run_id: str | None = None,
+        candles: bool = True,
     ) -> None:
         self._engine = engine
         self._votes = votes
+        self._tables = [name for name in ROW_TABLES if candles or name != "market_data"]
         self._replace = replace
         self._limits = limits or Limits()
         self._buffer = _Buffer()
@@ -188,7 +191,7 @@ class ClickHouseSink(Sink):
 
     def abandon(self) -> None:
         blocks = [block for block, kept in self._begun.items() if kept and block[2] != NO_KEY]
-        self._delete(ROW_TABLES, {block[:2] for block in blocks})
+        self._delete(self._tables, {block[:2] for block in blocks})
         for block in blocks:
             del self._begun[block]
 
@@ -233,7 +236,7 @@ class ClickHouseSink(Sink):
                 keep[block] = True
                 if known is not None:
                     replaced.add(slot)
-        self._delete(("slots", *ROW_TABLES), replaced)
+        self._delete(("slots", *self._tables), replaced)
         self.stored.replaced_slots += len(replaced)
         return _Plan(
             run=Run(self.run_id, version=time.time_ns()),
