@@ -88,6 +88,12 @@ class Settings(BaseSettings):
     order_bytes: int = Field(
         64 << 20, ge=1 << 20, description="bytes that wait at most, a market partition"
     )
+    delivery: Literal["at-least-once", "exactly-once"] = Field(
+        "at-least-once", description="what workers promise to readers of committed records"
+    )
+    transaction_ms: int = Field(
+        100, ge=1, le=3000, description="the longest that a transaction of such a worker takes in"
+    )
     stack_folder: Path = Field(Path("data/stack"), description="data and logs of the local stack")
     cache: Path = Field(
         default_factory=user_cache, description="folder of software that is fetched once"

@@ -1,5 +1,6 @@
 """The chain on a real broker: topics of its own, records in and out, workers as processes."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -48,8 +49,18 @@ class Worker:
         return self.process.wait(SECONDS), time.monotonic() - began
 
     def kill(self) -> None:
+        """The hard way, together with the process that it may have under it."""
+        children = self.children()
         self.process.kill()
         self.process.wait()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+
+    def children(self) -> list[int]:
+        """The processes that it has under it."""
+        number = self.process.pid
+        return [int(n) for n in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
 
 
 class Field:
@@ -146,6 +157,33 @@ class Field:
                 if time.monotonic() > end:
                     self._check(end, f"{topic}: {len(messages)} records, {keys(messages)}")
                 messages += [m for m in consumer.consume(5000, 0.1) if not m.error()]
+        finally:
+            consumer.close()
+        return messages
+
+    def read_all(self, topic: str) -> list[Message]:
+        """All committed records of a topic that there are now."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.kafka.servers,
+                "group.id": uuid.uuid4().hex,
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+            }
+        )
+        messages: list[Message] = []
+        end = time.monotonic() + SECONDS
+        try:
+            numbers = consumer.list_topics(topic, 10).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
+            left = len(numbers)
+            while left:
+                self._check(end, f"the end of {topic}")
+                for message in consumer.consume(500, 0.05):
+                    if message.error() is None:
+                        messages.append(message)
+                    left -= message.error() is not None
         finally:
             consumer.close()
         return messages

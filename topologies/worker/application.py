@@ -15,6 +15,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from mevstream.errors import MevstreamError
+from mevstream.topologies.worker.output import Member
 from mevstream.topologies.worker.records import Incoming, one_line
 
 SESSION_SECONDS = 6.0
@@ -28,8 +29,25 @@ _COMMITTED_SECONDS = 10.0
 _library_log = logging.getLogger("faust.mevstream")
 
 
+class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    logger = _library_log
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        # Faust reads what is committed only if the whole application works in its own kind of
+        # transactions. This is where it looks, and here alone; it is the same to everybody else.
+        consumer = cast(Any, self.consumer)
+        consumer.in_transaction = True
+        try:
+            return super()._create_worker_consumer(transport)
+        finally:
+            consumer.in_transaction = False
+
+
 class _Consumer(driver.Consumer):
     logger = _library_log
+
+    def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:
         # A partition whose buffer is full is not among those that are waited for; it has to be
@@ -62,7 +80,8 @@ class _Faust(faust.App):
 
 
 class Application:
-    """Joins `group`, fetches the records of `topic` and hands them over one by one.
+    """Joins `group`, fetches the records of `topic` that are committed (if they were written in a
+    transaction) and hands them over one by one.
 
     take: gets each record with the generation of the group that it was fetched in; the next one
         comes when it returns.
@@ -135,6 +154,12 @@ class Application:
     def generation(self) -> int:
         """The group's generation, of which records are that come now."""
         return self._app.consumer_generation_id
+
+    @property
+    def member(self) -> Member:
+        """This process as it was known to the group when partitions were assigned last."""
+        coordinator = self._app.consumer._thread._consumer._coordinator
+        return Member(self.group, coordinator.member_id, self.generation)
 
     async def commit(self, offsets: Mapping[int, int]) -> bool:
         """Commits the next offset to read of each partition. False: the group has moved on."""

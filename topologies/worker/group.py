@@ -165,9 +165,8 @@ class Group:
 
     async def _assigned(self, partitions: list[int]) -> None:
         topic = self._application.topic
-        generation = self._application.generation
         self._tracks = {partition: Track(topic, partition) for partition in partitions}
-        self._output.assigned(generation)
+        self._output.assigned(self._application.member)
         committed = await self._application.committed(partitions)
         starts = await self._processor.assigned(self._tracks, committed)
         moved = {number: at for number, at in starts.items() if at != committed[number]}

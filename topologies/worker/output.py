@@ -15,7 +15,7 @@ from mevstream.topologies.worker.records import Outgoing
 _POLL_SECONDS = 0.2
 _FULL_SECONDS = 0.005
 # A dead letter holds a record of the largest size with what is to be said about it.
-_MAX_MESSAGE_BYTES = 5 << 20
+MAX_MESSAGE_BYTES = 5 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,15 @@ class Position:
     topic: str
     partition: int
     offset: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """This process in the consumer group `group`, as the group's coordinator knows it."""
+
+    group: str
+    id: str
     generation: int
 
 
@@ -52,8 +61,8 @@ class Output(Protocol):
         is settled, or given up."""
         ...
 
-    def assigned(self, generation: int) -> None:
-        """Partitions were assigned; what comes now is of this generation."""
+    def assigned(self, member: Member) -> None:
+        """Partitions were assigned; what comes now is of this member's generation."""
         ...
 
     async def close(self, seconds: float) -> None:
@@ -89,7 +98,7 @@ class Delivered(Output):
                 "acks": "all",
                 "enable.idempotence": True,
                 "linger.ms": 0,
-                "message.max.bytes": _MAX_MESSAGE_BYTES,
+                "message.max.bytes": MAX_MESSAGE_BYTES,
                 "queue.buffering.max.kbytes": 256 << 10,
                 # 0: for ever.
                 "message.timeout.ms": 0,
@@ -132,7 +141,7 @@ class Delivered(Output):
     async def revoked(self) -> None:
         return
 
-    def assigned(self, generation: int) -> None:
+    def assigned(self, member: Member) -> None:
         return
 
     async def close(self, seconds: float) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,14 +14,17 @@ from mevstream.errors import MevstreamError
 from mevstream.infra.topics import Cluster
 from mevstream.settings import Settings
 from mevstream.topologies.chain import CHAIN, CHECKPOINTS, DEAD_LETTER, RAW, SLOTS, Link
+from mevstream.topologies.observe.logging import configure
 from mevstream.topologies.observe.process import observed
 from mevstream.topologies.worker.application import SESSION_SECONDS
 from mevstream.topologies.worker.group import Group, Limits, Processor
 from mevstream.topologies.worker.lanes import OrderBounds
-from mevstream.topologies.worker.output import Delivered
+from mevstream.topologies.worker.output import Delivered, Output
 from mevstream.topologies.worker.stateful import FusedProcessor, LanesProcessor, StateSettings
 from mevstream.topologies.worker.stateless import StatelessProcessor
+from mevstream.topologies.worker.supervisor import Child, supervise
 from mevstream.topologies.worker.topics import MissingTopics, TopicPartitions
+from mevstream.topologies.worker.transactions import Transactional
 
 _REFRESH_SECONDS = 60.0
 _MARGIN_SECONDS = 2.0
@@ -72,18 +76,27 @@ def plan_groups(links: Sequence[Link], *, fused: bool) -> list[GroupPlan]:
     return [GroupPlan(tuple(links))]
 
 
-def run_worker(settings: Settings, plans: Sequence[GroupPlan]) -> None:
+def run_worker(settings: Settings, plans: Sequence[GroupPlan], *, supervised: bool = False) -> None:
     """Runs these groups until SIGINT or SIGTERM asks for the end, or something breaks that only a
-    new start mends: MevstreamError tells what."""
+    new start mends: MevstreamError tells what.
+
+    supervised: a parent process makes that new start; always so where delivery is exactly once.
+    """
+    if settings.delivery == "exactly-once":
+        for link in (link for plan in plans for link in plan.links if link.stateful):
+            raise MevstreamError(f"{link.name} has a state: it runs at least once only")
+    configure(settings.log_level)
+    child = supervise() if supervised or settings.delivery == "exactly-once" else None
     # Faust's consumer thread makes a loop of its own.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # pyright: ignore[reportDeprecated]
     with observed("worker", settings), asyncio.Runner() as runner:
-        runner.run(_Worker(settings, plans).run())
+        runner.run(_Worker(settings, plans, child).run())
 
 
 class _Worker:
-    def __init__(self, settings: Settings, plans: Sequence[GroupPlan]) -> None:
+    def __init__(self, settings: Settings, plans: Sequence[GroupPlan], child: Child | None) -> None:
         self._settings = settings
+        self._child = child
         self._plans = plans
         links = [link for plan in plans for link in plan.links]
         topics = {topic for link in links for topic in (link.input, *link.outputs)}
@@ -102,6 +115,8 @@ class _Worker:
         for plan in self._plans:
             if plan.alone:
                 await self._wait_until_alone(plan)
+        if self._child is not None:
+            self._child.ready()
         groups = [self._open_group(plan) for plan in self._plans]
         tasks = [
             asyncio.ensure_future(waiting)
@@ -126,7 +141,7 @@ class _Worker:
         settings = self._settings
         first, *rest = plan.links
         name = f"{settings.group_prefix}-{plan.name}"
-        output = Delivered(settings.kafka_servers, client=name, failed=self._fail)
+        output = self._open_output(name)
         state = StateSettings(
             servers=settings.kafka_servers,
             group=name,
@@ -166,6 +181,20 @@ class _Worker:
                     "links need all partitions in one process"
                 )
             await asyncio.sleep(_MARGIN_SECONDS / 4)
+
+    def _open_output(self, group: str) -> Output:
+        settings = self._settings
+        if settings.delivery == "at-least-once":
+            return Delivered(settings.kafka_servers, client=group, failed=self._fail)
+        identity = self._child.identity if self._child else uuid.uuid4().hex
+        return Transactional(
+            settings.kafka_servers,
+            client=group,
+            identity=f"{group}-{identity}",
+            failed=self._fail,
+            seconds=settings.transaction_ms / 1000,
+            most=settings.worker_records,
+        )
 
     def _fail(self, error: MevstreamError) -> None:
         if not self._broken.done():
