@@ -395,17 +395,17 @@ class SinkRunner(Generic[Item]):
     def _assigned(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         self._owned |= {place: next(self._assignments) for place in _places(partitions)}
         self._log.info("partitions assigned", partitions=_names(partitions))
-        self._tell_deleted(partitions)
+        self._tell_starts(partitions)
 
-    def _tell_deleted(self, partitions: list[TopicPartition]) -> None:
-        """Records that Kafka's retention took before they were stored are passed over by the
-        client without a word."""
+    def _tell_starts(self, partitions: list[TopicPartition]) -> None:
+        """Where partitions are begun, for their lag. Records that Kafka's retention took before
+        they were stored are passed over by the client without a word."""
         try:
             for each in self._consumer.committed(partitions, timeout=_CONTACT_SECONDS):
-                if each.offset < 0:
-                    continue
-                first, _ = self._consumer.get_watermark_offsets(each, timeout=_CONTACT_SECONDS)
-                if first > each.offset:
+                first, end = self._consumer.get_watermark_offsets(each, timeout=_CONTACT_SECONDS)
+                meter = self._meter.partition(each.topic, each.partition)
+                meter.position, meter.end = max(first, each.offset), end
+                if first > each.offset >= 0:
                     self._log.error(
                         "records were deleted before they were stored",
                         topic=each.topic,
@@ -444,6 +444,7 @@ class SinkRunner(Generic[Item]):
             self._owned.pop(place, None)
             self._stored.pop(place, None)
             self._paused.pop(place, None)
+            self._meter.partition(*place).release()
 
     # -- health --------------------------------------------------------------------------------
 

@@ -173,5 +173,8 @@ class Group:
         if moved:
             # Faust begins at what is committed.
             await self._application.commit(moved)
+        for number in partitions:
+            begin = starts.get(number, committed[number])
+            self._meter.partition(topic, number).position = begin or 0
         self._open = True
         log.info("partitions assigned", group=self.name, partitions=partitions)
