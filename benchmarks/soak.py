@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import linear_regression, median
 
 from faults.load import Load
-from faults.programs import SINKS
+from faults.programs import SINKS, sink_group
 from faults.watch import CommitWatch
 from rich.console import Console
 from rich.table import Table
@@ -102,8 +102,9 @@ def measure(
             time.sleep(max(seconds - int(options.minutes) * 60, 0))
         load.stop()
         time.sleep(5)
-        commits = CommitWatch(cluster.kafka, ())
-        lags = [commits.lag(f"mevstream-{sink}") for sink in options.sinks]
+        groups = [sink_group(sink) for sink in options.sinks]
+        commits = CommitWatch(cluster.kafka, groups)
+        lags = [commits.lag(group) for group in groups]
     limits = {"worker": WORKER_MB} | {f"sink {sink}": SINK_MB for sink in options.sinks}
     lines = [
         line_of(process, use, watch.seconds, limits.get(process))

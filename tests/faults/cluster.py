@@ -4,6 +4,7 @@ A client reaches a server through the proxy of its own role, so that a fault can
 Parquet sink alone from its broker. The harness itself goes to the servers directly.
 """
 
+import logging
 import resource
 import time
 from collections.abc import Callable, Iterable
@@ -24,6 +25,9 @@ from mevstream.infra.stack.valkey import valkey_service
 from mevstream.infra.topics import Cluster as Topics
 from mevstream.infra.topics import topic_specs
 from mevstream.settings import load_settings
+
+# It logs every connection that a fault refuses; what matters is raised.
+logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
 STORES = ("clickhouse", "s3", "valkey")
 

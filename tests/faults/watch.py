@@ -1,25 +1,20 @@
 """What comes out, seen as it comes: records in the topics, slots in the warm store, commits."""
 
-# Kafka's client offers these names without marking them as its own.
-# pyright: reportPrivateImportUsage=false
-
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, cast
+from typing import cast
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaException,
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from faults.cluster import Cluster
 from mevstream.codecs.headers import Header, read_headers, unpack_record
@@ -172,46 +167,70 @@ class _Progress:
 
 
 class CommitWatch(Watch):
-    """When the committed offsets of consumer groups moved."""
+    """When the committed offsets of consumer groups moved.
+
+    Asked by consumers that never join: an admin client's questions can end the whole process
+    where the broker goes away between question and answer (librdkafka 2.16).
+    """
 
     def __init__(self, servers: str, groups: Iterable[str]) -> None:
         super().__init__()
         self.groups = {group: _Progress() for group in groups}
-        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+        self._consumers = {
+            group: Consumer(
+                {
+                    "bootstrap.servers": servers,
+                    "group.id": group,
+                    "enable.auto.commit": False,
+                    "log_level": 0,
+                }
+            )
+            for group in self.groups
+        }
+        self._asking = threading.Lock()
 
     def look(self) -> None:
         while not self._closing.wait(0.5):
             for group, progress in self.groups.items():
-                try:
-                    committed = self.committed(group)
-                except (KafkaException, TimeoutError):
-                    continue
-                if committed != progress.committed:
-                    progress.committed = committed
+                committed = self._committed(group)
+                total = sum(one.offset for one in committed)
+                if committed and total != progress.committed:
+                    progress.committed = total
                     progress.changes.append(time.monotonic())
+        for consumer in self._consumers.values():
+            consumer.close()
 
-    def committed(self, group: str) -> int:
-        """The sum of the group's committed offsets."""
-        [future] = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group)], request_timeout=3
-        ).values()
-        return sum(max(one.offset, 0) for one in future.result(4).topic_partitions or ())
+    def _committed(self, group: str) -> list[TopicPartition]:
+        """Where the group has committed anything; nothing while the broker is away."""
+        consumer = self._consumers[group]
+        with self._asking:
+            try:
+                known = consumer.list_topics(timeout=3).topics
+                asked = [
+                    TopicPartition(name, number)
+                    for name, topic in known.items()
+                    if name.startswith("mev.")
+                    for number in topic.partitions
+                ]
+                found = consumer.committed(asked, timeout=3)
+            except KafkaException:
+                return []
+        return [one for one in found if one.offset >= 0]
 
     def lag(self, group: str) -> int:
         """Records of the group's partitions that it has not committed; -1 while nobody tells."""
+        committed = self._committed(group)
         try:
-            [future] = self._admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group)], request_timeout=3
-            ).values()
-            committed = future.result(4).topic_partitions or ()
-            wanted: dict[TopicPartition, Any] = {
-                TopicPartition(one.topic, one.partition): OffsetSpec.latest() for one in committed
-            }
-            ends = self._admin.list_offsets(wanted, request_timeout=3)
-            found = {(at.topic, at.partition): one.result(4).offset for at, one in ends.items()}
-        except (KafkaException, TimeoutError):
+            with self._asking:
+                ends = [
+                    self._consumers[group].get_watermark_offsets(one, timeout=3)[1]
+                    for one in committed
+                ]
+        except KafkaException:
             return -1
-        return sum(found[one.topic, one.partition] - one.offset for one in committed)
+        if not committed:
+            return -1
+        return sum(end - one.offset for end, one in zip(ends, committed, strict=True))
 
     def longest_pause(self, group: str, since: float, until: float) -> float:
         """The longest time between two commits that overlaps with the span, in seconds."""
