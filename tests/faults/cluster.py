@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from clickhouse_driver import Client  # pyright: ignore[reportMissingTypeStubs]
-from stack.ports import free_ports, free_s3_port
+from stack.ports import free_s3_port, quiet_ports
 
 from faults.proxy import Proxy
 from mevstream.infra.stack.clickhouse import clickhouse_service
@@ -94,7 +94,7 @@ class Cluster:
 
     def _open(self, stores: tuple[str, ...]) -> None:
         jars = ensure_jars(load_settings().cache, report=self._report)
-        port, controller_port, *pairs = free_ports(2 + 2 * len(self.roles))
+        port, controller_port, *pairs = quiet_ports(2 + 2 * len(self.roles))
         doors = {
             role: Listener(f"ROLE{i}", inner, outer)
             for i, (role, inner, outer) in enumerate(
@@ -129,13 +129,13 @@ class Cluster:
     def _store(self, name: str) -> Service:
         folder, log = self.folder / name, self.logs / f"{name}.log"
         if name == "clickhouse":
-            return clickhouse_service(folder=folder, log=log, port=free_ports(1)[0])
+            return clickhouse_service(folder=folder, log=log, port=quiet_ports(1)[0])
         if name == "valkey":
-            return valkey_service(folder=folder, log=log, port=free_ports(1)[0])
+            return valkey_service(folder=folder, log=log, port=quiet_ports(1)[0])
         return s3_service(folder=folder, log=log, port=free_s3_port(), credentials=self.credentials)
 
     def _proxy(self, target: int, port: int | None = None) -> Proxy:
-        proxy = Proxy(target, port or free_ports(1)[0])
+        proxy = Proxy(target, port or quiet_ports(1)[0])
         self._proxies.append(proxy)
         return proxy
 

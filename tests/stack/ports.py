@@ -25,3 +25,15 @@ def free_s3_port() -> int:
         if all(map(port_is_free, s3_ports(port).values())):
             return port
     raise AssertionError("no free ports")
+
+
+def quiet_ports(count: int) -> list[int]:
+    """Different free ports below those that systems give out by themselves: also after a while, or
+    after a restart, no connection of somebody else has taken one."""
+    found: list[int] = []
+    for port in random.sample(range(20_000, 30_000), 2000):
+        if len(found) < count and port_is_free(port):
+            found.append(port)
+    if len(found) < count:
+        raise AssertionError("no free ports")
+    return found
