@@ -30,7 +30,7 @@ from faults.programs import SINKS, programs, settings, sink_group
 from faults.report import Line
 from faults.watch import CommitWatch, StoredWatch, TopicWatch
 from mevstream.errors import MevstreamError
-from mevstream.topologies.chain import PARSED
+from mevstream.topologies.chain import CHAIN, PARSED
 
 _START_SECONDS = 90.0
 _PATIENCE = 0.75
@@ -303,7 +303,13 @@ class Chaos:
     def _count(self) -> Outcome:
         ledger = self.load.ledger
         stores = self._stores()
-        topic = topic_findings(self.topics, ledger, self.cluster.market_partitions)
+        topic = topic_findings(
+            self.topics,
+            ledger,
+            links=[link for link in CHAIN if {link.name, "all"} & {*self.options.links}],
+            partitions=self.cluster.market_partitions,
+            exactly_once=self.options.delivery == "exactly-once",
+        )
         warm = stores[0] if "clickhouse" in self.options.sinks else None
         letters = letter_findings(self.topics, warm, ledger)
         tables = [store_findings(store, ledger) for store in stores]

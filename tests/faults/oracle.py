@@ -16,7 +16,7 @@ from typing import Any
 from faults.load import POISON, Ledger, SlotTruth
 from faults.watch import TopicWatch
 from mevstream.schemas.slots_pb2 import SlotStatus
-from mevstream.topologies.chain import CHAIN, PARSED
+from mevstream.topologies.chain import CHAIN, Link
 
 Query = Callable[[str], Sequence[tuple[Any, ...]]]
 _TOLD = 12
@@ -115,17 +115,32 @@ def _counts(truth: SlotTruth) -> list[int]:
     ]
 
 
-def topic_findings(watch: TopicWatch, ledger: Ledger, partitions: int) -> Findings:
-    """Every batch has one record for each market partition, and its counts in mev.slots."""
+def topic_findings(
+    watch: TopicWatch,
+    ledger: Ledger,
+    *,
+    links: Sequence[Link],
+    partitions: int,
+    exactly_once: bool,
+) -> Findings:
+    """Every batch has one record for each market partition in the topic of each link (or is a dead
+    letter of a stateful link), and its counts in mev.slots. Exactly once: no record came again
+    whose raw batch did not."""
     found = Findings()
+    given_up = {(letter.stage, letter.slot, letter.seq) for letter in watch.letters}
     for slot, truth in ledger.slots.items():
         for seq in truth.sent:
             missing = [
-                number
+                link.name
+                for link in links
                 for number in range(partitions)
-                if (PARSED, slot, seq, number) not in watch.parts
+                if (link.outputs[0], slot, seq, number) not in watch.parts
+                and (link.name, slot, seq) not in given_up
             ]
             found.lost[slot] += bool(missing)
+    again = {copy.part for copy in watch.copies if copy.part[1:3] not in ledger.repeated}
+    if exactly_once and again:
+        found.problems.append(f"topics: records that came again: {_few(sorted(again))}")
     strangers = {
         part[1:3]
         for part in watch.parts

@@ -137,7 +137,10 @@ class Fleet:
         """From now on it is not wanted: its end is no accident."""
         with self._lock:
             instance.ending = True
-            self._running[instance.program.role].remove(instance)
+            running = self._running[instance.program.role]
+            # It may have ended by itself a moment ago.
+            if instance in running:
+                running.remove(instance)
 
     def stop(self) -> list[str]:
         """Ends everything by SIGTERM; a line for each that did not end in time."""
