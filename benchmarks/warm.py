@@ -1,8 +1,9 @@
 """The warm sink through the native protocol into a server, against the engine's own insert.
 
 Mainnet's mix by the simulator, parted by market among four partitions, as the sink's consumer gets
-it: decoded into views, whose columns the sink makes. The rival is the embedded engine inserting
-those columns, made beforehand, by one statement per table. The server is the local stack's.
+it: messages, which the sink reads, counts and makes columns of. The rival is the embedded engine
+inserting those columns, made beforehand, by one statement per table. The server is the local
+stack's.
 """
 
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from benchmarks.harness import Report, Row, interleaved
 from mevstream.cext.decoder import BatchDecoder
 from mevstream.codecs.headers import RecordHeaders
-from mevstream.codecs.parsed import ParsedView
+from mevstream.codecs.parsed import ParsedMessage, ParsedView, read_parsed
 from mevstream.infra.stack.clickhouse import clickhouse_service
 from mevstream.infra.stack.service import ServiceProcess
 from mevstream.topologies.chain import MESSAGES, PARSED
@@ -27,12 +28,12 @@ from mevstream.topologies.sinks.columns import Flush, Rows, Run
 from mevstream.topologies.sinks.migrations import migrate
 from mevstream.topologies.sinks.native_engine import NativeEngine, Server
 from mevstream.topologies.sinks.stream import Delivery
-from mevstream.topologies.sinks.warm import WarmItem, WarmSink
+from mevstream.topologies.sinks.warm import WarmSink
 
 SLOTS = 100
 PARTITIONS = 4
 _STORE_TRANSACTIONS = 1 << 16
-SINK = "the sink's store, through the protocol"
+SINK = "the sink's read and store, through the protocol"
 RIVAL = "the engine's own insert, columns made before"
 
 
@@ -44,17 +45,14 @@ def run(slots: int = SLOTS, repetitions: int = 5) -> Report:
 
 def _run(folder: Path, slots: int, repetitions: int) -> Report:
     portions = _portions(folder, slots)
-    views = [
-        [item.value for item in portion if isinstance(item.value, ParsedView)]
-        for portion in portions
-    ]
+    batches = [[read_parsed(delivery.value) for delivery in portion] for portion in portions]
     run = Run("benchmark", version=1)
 
-    def flush(portion: list[ParsedView]) -> Flush:
+    def flush(portion: list[ParsedMessage]) -> Flush:
         rows: list[Rows] = ["no votes"] * len(portion)
         return Flush(portion, rows, run)
 
-    flushes = [(f.transactions(), f.swaps()) for f in map(flush, views)]
+    flushes = [(f.transactions(), f.swaps()) for f in map(flush, batches)]
     stored = sum(batch.num_rows for pair in flushes for batch in pair)
     numbers = count()
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -91,7 +89,7 @@ def _run(folder: Path, slots: int, repetitions: int) -> Report:
         def store() -> None:
             sink = sinks[next(turns["sink"])]
             for portion in portions:
-                sink.store(portion)
+                sink.store([sink.read(delivery) for delivery in portion])
 
         def protocol() -> None:
             engine = engines[next(turns["protocol"])]
@@ -109,7 +107,7 @@ def _run(folder: Path, slots: int, repetitions: int) -> Report:
             RIVAL: insert,
             SINK: store,
             "the protocol alone, columns made before": protocol,
-            "table columns": lambda: [(f.transactions(), f.swaps()) for f in map(flush, views)],
+            "table columns": lambda: [(f.transactions(), f.swaps()) for f in map(flush, batches)],
         }
         rows = interleaved(parts, repetitions, warm_up=1)
         for sink in sinks:
@@ -136,23 +134,21 @@ def _run(folder: Path, slots: int, repetitions: int) -> Report:
     )
 
 
-def _portions(folder: Path, slots: int) -> list[list[WarmItem]]:
-    """What each call of `store` gets."""
+def _portions(folder: Path, slots: int) -> list[list[Delivery]]:
+    """What each call of `store` is about."""
     chain = folder / "chain"
     chain.mkdir()
     for block in Simulator(SimulatorConfig(seed=7)).blocks(slots):
         (chain / f"{block.slot}.pb").write_bytes(block.data)
     decoder, split = BatchDecoder(), open_split()
-    reader = WarmSink(lambda: NativeEngine(Server()))
-    portions: list[list[WarmItem]] = [[]]
+    portions: list[list[Delivery]] = [[]]
     transactions = 0
     headers = RecordHeaders(schema=MESSAGES[PARSED])
     for offset, raw in enumerate(open_sources([str(chain)])):
         parsed = decoder.decode(raw)
         transactions += ParsedView(parsed).n_tx
         for partition, value in enumerate(split(parsed, PARTITIONS)):
-            item = reader.read(Delivery(PARSED, partition, offset, value, headers))
-            portions[-1].append(item)
+            portions[-1].append(Delivery(PARSED, partition, offset, value, headers))
         if transactions >= _STORE_TRANSACTIONS:
             portions.append([])
             transactions = 0

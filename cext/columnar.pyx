@@ -198,6 +198,19 @@ cdef class Layout:
                 columns[self.names[i]] = self.missing(i, self.rows(found, self.specs[i].leader))
         return rest, columns
 
+    def column(self, bytes data not None, name):
+        """One column of `read`, which looks at the rows of this one only. Raises ValueError for
+        what is no such message, and KeyError for a column that there is not."""
+        cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(data)
+        cdef Found found[MAX_COLUMNS]
+        cdef int i = self.index[name]
+        cdef Py_ssize_t rest = self.find(begin, begin + PyBytes_GET_SIZE(data), found, NULL)
+        if rest < 0:
+            raise malformed(-1 - rest)
+        if found[i].size == 0 or found[i].runs > 1 or found[i].size % self.specs[i].width:
+            return self.read(data)[1][name]
+        return self.view(data, [None] * self.count, i, found[i].value - begin, found[i].size)
+
     cdef Py_ssize_t find(
         self, const uint8_t* begin, const uint8_t* end, Found* found, uint8_t* rest
     ) noexcept nogil:
@@ -230,23 +243,39 @@ cdef class Layout:
     cdef uint64_t rows(self, const Found* found, int i) noexcept nogil:
         return found[i].size // self.specs[i].width
 
-    cdef check_rows(self, const Found* found):
-        """Whole rows, and as many as the leader has or none at all."""
+    cdef int odd_rows(self, const Found* found) noexcept nogil:
+        """A column without whole rows, or with another number of them than its leader; or -1."""
         cdef int i, leader
         for i in range(self.count):
             if found[i].size == 0:
                 continue
             leader = self.specs[i].leader
-            if found[i].size % self.specs[i].width:
-                raise ValueError(
-                    f"{self.names[i]} has {found[i].size} bytes, "
-                    f"no multiple of {self.specs[i].width}"
-                )
-            if leader >= 0 and self.rows(found, i) != self.rows(found, leader):
-                raise ValueError(
-                    f"{self.names[i]} has {self.rows(found, i)} rows, "
-                    f"{self.names[leader]} has {self.rows(found, leader)}"
-                )
+            if found[i].size % self.specs[i].width or (
+                leader >= 0 and self.rows(found, i) != self.rows(found, leader)
+            ):
+                return i
+        return -1
+
+    cdef check_rows(self, const Found* found):
+        """Whole rows, and as many as the leader has or none at all."""
+        cdef int i = self.odd_rows(found), leader
+        if i < 0:
+            return
+        if found[i].size % self.specs[i].width:
+            raise ValueError(
+                f"{self.names[i]} has {found[i].size} bytes, no multiple of {self.specs[i].width}"
+            )
+        leader = self.specs[i].leader
+        raise ValueError(
+            f"{self.names[i]} has {self.rows(found, i)} rows, "
+            f"{self.names[leader]} has {self.rows(found, leader)}"
+        )
+
+    cdef bytes in_one_run(self, bytes data, const Found* found):
+        """The message with every column in one piece, as writers of our own make it."""
+        rest, columns = self.read(data)
+        names = [self.names[i] for i in range(self.count) if found[i].size]
+        return self.write(rest, {name: columns[name] for name in names})
 
     def write(self, bytes head not None, columns not None):
         """`head` (a message without columns, as bytes) followed by `columns`, a mapping of names

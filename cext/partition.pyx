@@ -16,9 +16,11 @@ from mevstream.cext.columnar cimport (
     Found,
     Layout,
     check_size,
+    gather,
     malformed,
 )
 from mevstream.cext.fields cimport DELIMITED, VARINT, Field, next_field, put_varint, varint_size
+from mevstream.cext.references cimport TO_KEYS, TO_TRANSACTIONS, References, reference
 from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64
 
 cdef enum:
@@ -30,13 +32,6 @@ cdef uint32_t UNSET = 0xFFFFFFFF
 cdef uint32_t HUB = 0xFFFFFFFE
 cdef uint32_t NO_MARKET = 0xFFFFFFFD
 cdef uint32_t ALL = 0xFFFFFFFC
-
-# What the values of a column refer to.
-cdef enum Refers:
-    NOTHING
-    TO_KEYS
-    TO_NAMES
-    TO_TRANSACTIONS
 
 # The plan for one message. The arrays lie in one allocation, which `place` is the start of.
 cdef struct Plan:
@@ -111,7 +106,7 @@ cdef class Splitter:
     """
 
     cdef Layout layout
-    cdef uint8_t refers[MAX_COLUMNS]
+    cdef References references
     cdef uint8_t known[MAX_NUMBER]  # fields of the envelope that every part has
     cdef int keys, swap_tx, tx_index, tx_replica, swap_replica, malformed
     cdef int pool, mint_in, mint_out
@@ -123,16 +118,8 @@ cdef class Splitter:
     def __cinit__(self, Layout layout not None, envelope, key_columns, name_columns, hubs):
         cdef dict index = layout.index
         self.layout = layout
-        memset(self.refers, NOTHING, sizeof(self.refers))
+        self.references = References(layout, envelope, key_columns, name_columns)
         memset(self.known, 0, sizeof(self.known))
-        for name in key_columns:
-            self.refers[<int>index[name]] = TO_KEYS
-        for name in name_columns:
-            self.refers[<int>index[name]] = TO_NAMES
-        self.refers[<int>index["swap_tx"]] = TO_TRANSACTIONS
-        for i in range(layout.count):
-            if self.refers[i] and layout.specs[i].element != 4:
-                raise ValueError(f"{layout.names[i]} does not hold 32-bit indexes")
         for number in envelope.values():
             if not 0 < number < MAX_NUMBER:
                 raise ValueError(f"a field number outside 1 … {MAX_NUMBER - 1}")
@@ -173,7 +160,7 @@ cdef class Splitter:
             raise malformed(-1 - rest_size)
         for i in range(self.layout.count):
             if found[i].runs > 1:
-                return self.split(self.in_one_run(data, found), partitions)
+                return self.split(self.layout.in_one_run(data, found), partitions)
         self.layout.check_rows(found)
         memset(&plan, 0, sizeof(plan))
         plan.partitions = partitions
@@ -205,7 +192,7 @@ cdef class Splitter:
             ):
                 raise ValueError("is a part of a batch already")
             with nogil:
-                bad = self.out_of_table(&plan, found)
+                bad = self.references.outside(found, plan.n_names)
             if bad >= 0:
                 raise ValueError(f"{self.layout.names[bad]} points outside its table")
             if plan.partitions == 1:
@@ -219,12 +206,6 @@ cdef class Splitter:
             return parts
         finally:
             free(plan.place)
-
-    cdef bytes in_one_run(self, bytes data, const Found* found):
-        """The message with every column in one piece, as writers of our own make it."""
-        rest, columns = self.layout.read(data)
-        names = [self.layout.names[i] for i in range(self.layout.count) if found[i].size]
-        return self.layout.write(rest, {name: columns[name] for name in names})
 
     cdef bytes numbers(self, uint32_t part, uint32_t partitions):
         cdef uint8_t buffer[20]
@@ -262,34 +243,6 @@ cdef class Splitter:
                 out += p - field.start
         plan.head_size = out - plan.head
         return numbers != 0
-
-    cdef int out_of_table(self, const Plan* plan, const Found* found) noexcept nogil:
-        """The first column with a value outside the table that it refers to, or -1."""
-        cdef int i
-        cdef uint64_t row, size
-        cdef uint32_t value, none, most
-        cdef const uint8_t* values
-        for i in range(self.layout.count):
-            if self.refers[i] == NOTHING or found[i].size == 0:
-                continue
-            none = 1  # NONE + 1 wraps to 0
-            if self.refers[i] == TO_KEYS:
-                size = plan.n_keys
-            elif self.refers[i] == TO_NAMES:
-                size = plan.n_names
-            else:
-                size = plan.n_tx - 1 if plan.n_tx else 0
-                if plan.n_tx == 0:
-                    return i
-                none = 0
-            values = found[i].value
-            most = 0
-            for row in range(found[i].size // 4):
-                value = mv_u32(values + 4 * row) + none
-                most = value if value > most else most
-            if most > size:
-                return i
-        return -1
 
     # -- where each row goes ---------------------------------------------------------------------
 
@@ -378,7 +331,7 @@ cdef class Splitter:
                 plan.part_tx += 1
                 plan.tx_replicas |= plan.tx_home[row] != part
         for i in range(self.layout.count):
-            if self.refers[i] != TO_KEYS or found[i].size == 0:
+            if self.references.kinds[i] != TO_KEYS or found[i].size == 0:
                 continue
             rows, n = self.rows_of(plan, i)
             for row in range(n):
@@ -465,9 +418,9 @@ cdef class Splitter:
                 memcpy(p, found[i].value, sizes[i].size)
             else:
                 rows, n = self.rows_of(plan, i)
-                if self.refers[i] == TO_KEYS:
+                if self.references.kinds[i] == TO_KEYS:
                     renumber(p, &found[i], rows, n, plan.new_key)
-                elif self.refers[i] == TO_TRANSACTIONS:
+                elif self.references.kinds[i] == TO_TRANSACTIONS:
                     renumber(p, &found[i], rows, n, plan.new_tx)
                 else:
                     gather(p, found[i].value, rows, n, self.layout.specs[i].width)
@@ -479,11 +432,6 @@ cdef inline void move(uint8_t* out, const uint8_t* start, uint64_t n) noexcept n
     cdef uint64_t i
     for i in range(n):
         out[i] = start[i]
-
-
-cdef inline uint32_t reference(const Found* column, uint64_t row) noexcept nogil:
-    """A value of an index column; NONE where the column is missing."""
-    return mv_u32(column.value + 4 * row) if column.size else NONE
 
 
 cdef inline void renumber(
@@ -506,25 +454,3 @@ cdef inline void put_replicas(
     for i in range(n):
         value = home[rows[i]] != part
         memcpy(out + 4 * i, &value, 4)
-
-
-cdef inline void gather(
-    uint8_t* out, const uint8_t* values, const uint32_t* rows, uint64_t n, uint32_t width
-) noexcept nogil:
-    """Rows of `width` bytes; a copy of known size is one instruction."""
-    cdef uint64_t i
-    if width == 4:
-        for i in range(n):
-            memcpy(out + 4 * i, values + 4 * <uint64_t>rows[i], 4)
-    elif width == 8:
-        for i in range(n):
-            memcpy(out + 8 * i, values + 8 * <uint64_t>rows[i], 8)
-    elif width == 32:
-        for i in range(n):
-            memcpy(out + 32 * i, values + 32 * <uint64_t>rows[i], 32)
-    elif width == 64:
-        for i in range(n):
-            memcpy(out + 64 * i, values + 64 * <uint64_t>rows[i], 64)
-    else:
-        for i in range(n):
-            memcpy(out + width * i, values + <uint64_t>width * rows[i], width)

@@ -1,12 +1,13 @@
 """ParsedBatch: numpy views on the columns of a message, and messages made of columns."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import ArrayLike, NDArray
 
+from mevstream.cext.gather import Messages, Reader
 from mevstream.codecs.columns import NONE, ColumnSchema
 from mevstream.codecs.envelope import EnvelopeView
 from mevstream.errors import InputError
@@ -58,16 +59,75 @@ SCHEMA = ColumnSchema(
 )
 
 
-class ParsedView(EnvelopeView):
+_READER = Reader(SCHEMA.layout, SCHEMA.envelope, KEY_COLUMNS, NAME_COLUMNS)
+
+
+class ParsedMessage(EnvelopeView):
+    """A ParsedBatch message: its bytes (`data`), its envelope with `names`, and how many rows it
+    has: transactions, swap legs, malformed records. `open_parsed` gets at the columns of many.
+
+    `partition` and `partitions` tell which part of a batch this is, of how many (0 of 0: all of
+    it). A part has rows whose home is another one, with tx_replica or swap_replica 1.
+    """
+
+    data: bytes
+    names: list[str]
+    partition: int
+    partitions: int
+    n_tx: int
+    n_swaps: int
+    n_malformed: int
+
+    def __init__(
+        self, data: bytes, message: ParsedBatch, n_tx: int, n_swaps: int, n_malformed: int
+    ) -> None:
+        super().__init__(message)
+        self.data = data
+        self.names = list(message.names)
+        self.partition, self.partitions = message.partition, message.partitions
+        self.n_tx, self.n_swaps, self.n_malformed = n_tx, n_swaps, n_malformed
+
+    def _check_envelope(self) -> None:
+        for name in ("blockhash", "parent_blockhash"):
+            if len(getattr(self, name)) not in (0, 32):
+                raise InputError(f"ParsedBatch: {name} is not 32 bytes")
+        if self.partition >= max(self.partitions, 1):
+            raise InputError(f"ParsedBatch: partition {self.partition} of {self.partitions}")
+
+
+def read_parsed(data: bytes) -> ParsedMessage:
+    """A message from elsewhere, of which everything was checked that `ParsedView.validate` checks,
+    without making an array of its columns. Raises InputError."""
+    try:
+        rest, *sizes = _READER.check(data)
+        message = ParsedMessage(data, ParsedBatch.FromString(rest), *sizes)
+    except (ValueError, DecodeError) as error:
+        raise InputError(f"ParsedBatch: {error}") from None
+    message._check_envelope()  # pyright: ignore[reportPrivateUsage]
+    return message
+
+
+def open_parsed(messages: Iterable[ParsedMessage]) -> Messages:
+    """The columns of many messages, to be gathered into one array a column. Raises InputError
+    where an index column of one points outside its table."""
+    try:
+        return _READER.open(message.data for message in messages)
+    except ValueError as error:
+        raise InputError(f"ParsedBatch: {error}") from None
+
+
+def parsed_column(message: ParsedMessage, name: str) -> NDArray[Any]:
+    """One column of a message that was read, as `ParsedView` has it: a view on its bytes."""
+    return SCHEMA.layout.column(message.data, name)
+
+
+class ParsedView(ParsedMessage):
     """A ParsedBatch message, looked at in place.
 
     Beside the envelope, every column of schemas/parsed.proto is an attribute: a read-only,
     one-dimensional array of uint32 (fixed32), uint64 (fixed64) or float64 (double) with `n_tx`
     rows (tx_*) or `n_swaps` rows (swap_*). `keys` is uint8 of shape (k, 32), `tx_signature` of
     shape (n_tx, 64). `malformed` has its own length. `names` is a list of str.
-
-    `partition` and `partitions` tell which part of a batch this is, of how many (0 of 0: all of
-    it). A part has rows whose home is another one, with tx_replica or swap_replica 1.
 
     A column that the writer did not know reads as NONE where the schema has 0xFFFFFFFF for none
     or unknown (and as a top-level `swap_inner`), as 255 for decimals, NaN for double, else as 0.
@@ -76,11 +136,6 @@ class ParsedView(EnvelopeView):
     raises InputError; `validate` checks the rows, too.
     """
 
-    n_tx: int
-    n_swaps: int
-    names: list[str]
-    partition: int
-    partitions: int
     schema: ColumnSchema[Any] = SCHEMA
 
     if TYPE_CHECKING:
@@ -89,11 +144,8 @@ class ParsedView(EnvelopeView):
 
     def __init__(self, data: bytes) -> None:
         message, columns = self.schema.read(data)
-        super().__init__(message)
-        self.names = list(message.names)
-        self.partition, self.partitions = message.partition, message.partitions
-        self.n_tx = len(columns["tx_index"])
-        self.n_swaps = len(columns["swap_tx"])
+        sizes = (len(columns[name]) for name in ("tx_index", "swap_tx", "malformed"))
+        super().__init__(data, message, *sizes)
         self.__dict__.update(columns)
 
     def validate(self) -> None:
@@ -103,23 +155,11 @@ class ParsedView(EnvelopeView):
         the transactions, a block hash is not 32 bytes or none, or the partition is none of the
         partitions.
         """
-        for column in KEY_COLUMNS:
-            self._check_indexes(column, len(self.keys), "keys")
-        for column in NAME_COLUMNS:
-            self._check_indexes(column, len(self.names), "names")
-        if self.n_swaps and self.swap_tx.max() >= self.n_tx:
-            raise InputError(f"ParsedBatch: swap_tx points outside {self.n_tx} transactions")
-        for name in ("blockhash", "parent_blockhash"):
-            if len(getattr(self, name)) not in (0, 32):
-                raise InputError(f"ParsedBatch: {name} is not 32 bytes")
-        if self.partition >= max(self.partitions, 1):
-            raise InputError(f"ParsedBatch: partition {self.partition} of {self.partitions}")
-
-    def _check_indexes(self, column: str, size: int, table: str) -> None:
-        indexes = getattr(self, column)
-        # NONE + 1 wraps to 0.
-        if len(indexes) and (indexes + np.uint32(1)).max() > size:
-            raise InputError(f"ParsedBatch: {column} points outside {size} {table}")
+        try:
+            _READER.check(self.data)
+        except ValueError as error:
+            raise InputError(f"ParsedBatch: {error}") from None
+        self._check_envelope()
 
 
 class _Last(threading.local):

@@ -9,7 +9,13 @@ from google.protobuf.message import DecodeError
 from fuzz.mutate import flip_bytes, mutate_wire, varint
 from fuzz.oracle import Finding
 from mevstream.codecs.columns import NONE, ColumnSchema
-from mevstream.codecs.parsed import KEY_COLUMNS, NAME_COLUMNS, ParsedView
+from mevstream.codecs.parsed import (
+    KEY_COLUMNS,
+    NAME_COLUMNS,
+    SCHEMA,
+    ParsedView,
+    open_parsed,
+)
 from mevstream.errors import InputError
 from mevstream.schemas.parsed_pb2 import ParsedBatch
 from mevstream.topologies.parsed.market import open_split
@@ -165,7 +171,14 @@ class ColumnsTarget:
     def check(self, data: bytes) -> int:
         judge(data)
         try:
-            ParsedView(data).validate()
+            view = ParsedView(data)
+            view.validate()
+            rows = open_parsed([view, view]).rows()
+            for name in SCHEMA.columns:
+                if name.startswith(("tx_", "swap_")):
+                    rows.column(name)
+            for name in KEY_COLUMNS:
+                rows.keys(name)
         except InputError as error:
             if "\n" in str(error):
                 raise Finding("more than one line of error", data) from None

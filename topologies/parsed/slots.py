@@ -1,6 +1,6 @@
 """Counts of a slot: those of one ParsedBatch, and their sum over the batches of the slot."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 import numpy as np
@@ -13,7 +13,8 @@ from mevstream.codecs.parsed import (
     SUCCESS,
     UNKNOWN_VENUE,
     VOTE,
-    ParsedView,
+    ParsedMessage,
+    open_parsed,
 )
 from mevstream.schemas.raw_pb2 import Commitment
 from mevstream.schemas.slots_pb2 import SlotStatus
@@ -40,61 +41,81 @@ SUMMED = (
 )
 
 
-def batch_status(view: ParsedView, dead_lettered: int) -> SlotStatus:
+def batch_status(batch: ParsedMessage, dead_lettered: int) -> SlotStatus:
     """The SlotStatus of one batch: `batches` is 1, `batches_total` known from the last one only.
 
     Counted are the rows at home: over the parts of a batch, every count but `batches` adds up to
     that of the whole. failed and succeeded leave votes out; failed_swap_attempts are those of
     transactions that failed; tips count where the transaction succeeded (the decoder reports 0
-    elsewhere).
+    elsewhere). Raises InputError where an index column points outside its table.
     """
-    home = view.tx_replica == 0
-    flags = view.tx_flags[home]
-    vote = (flags & VOTE) != 0
-    success = (flags & SUCCESS) != 0
-    transactions = len(flags)
-    votes = int(np.count_nonzero(vote))
-    failed = int(np.count_nonzero(~(vote | success)))
-    unknown = int(np.count_nonzero(flags & DECODED_IN_PART))
-    tips = view.tx_tip[home]
-    swap_flags = view.swap_flags[view.swap_replica == 0]
-    status = SlotStatus(
-        chain=view.chain,
-        slot=view.slot,
-        parent_slot=view.parent_slot,
-        blockhash=view.blockhash,
-        parent_blockhash=view.parent_blockhash,
-        block_time=view.block_time,
-        block_height=view.block_height,
-        commitment=cast("Commitment", view.commitment),
-        source=view.source,
-        batches=1,
-        batches_total=min(view.seq + 1, 0xFFFFFFFF) if view.last else 0,
-        transactions=transactions,
-        votes=votes,
-        failed=failed,
-        succeeded=transactions - votes - failed,
-        decoded=transactions - unknown,
-        unknown=unknown,
-        dead_lettered=dead_lettered,
-        swaps=len(swap_flags),
-        failed_swap_attempts=int(view.tx_swap_attempts[home][~success].sum()),
-        logs_truncated=int(np.count_nonzero(flags & LOG_TRUNCATED)),
-        tipped=int(np.count_nonzero(tips)),
-        tip_lamports=int(tips.sum()),
-        fee_lamports=int(view.tx_fee[home].sum()),
-        compute_units=int(view.tx_compute_units[home].sum()),
-        first_seen_ns=view.received_ns,
-        seq=view.seq,
-    )
-    if len(swap_flags):
-        status.event_mismatches = int(np.count_nonzero(swap_flags & EVENT_DIFFERS))
-        status.router_event_mismatches = int(np.count_nonzero(swap_flags & ROUTER_EVENT_DIFFERS))
-        if UNKNOWN_VENUE in view.names:
-            venues = view.swap_venue[view.swap_replica == 0]
-            name = view.names.index(UNKNOWN_VENUE)
-            status.unknown_venue_swaps = int(np.count_nonzero(venues == name))
-    return status
+    return batch_statuses([batch], [dead_lettered])[0]
+
+
+def batch_statuses(
+    batches: Sequence[ParsedMessage], dead_lettered: Iterable[int]
+) -> list[SlotStatus]:
+    """`batch_status` of each of many batches, counted in one go."""
+    counts = _counts(batches)
+    return [
+        SlotStatus(
+            chain=batch.chain,
+            slot=batch.slot,
+            parent_slot=batch.parent_slot,
+            blockhash=batch.blockhash,
+            parent_blockhash=batch.parent_blockhash,
+            block_time=batch.block_time,
+            block_height=batch.block_height,
+            commitment=cast("Commitment", batch.commitment),
+            source=batch.source,
+            batches=1,
+            batches_total=min(batch.seq + 1, 0xFFFFFFFF) if batch.last else 0,
+            dead_lettered=dead,
+            first_seen_ns=batch.received_ns,
+            seq=batch.seq,
+            **dict(zip(counts, values, strict=True)),
+        )
+        for batch, dead, *values in zip(batches, dead_lettered, *counts.values(), strict=True)
+    ]
+
+
+def _counts(batches: Sequence[ParsedMessage]) -> dict[str, list[int]]:
+    """The counts of each batch's rows at home, by the name that they have in SlotStatus."""
+    rows = open_parsed(batches).rows()
+    transactions = rows.n_transactions.astype(np.uint64)
+    votes = rows.count("tx_flags", VOTE, VOTE)
+    failed = rows.count("tx_flags", VOTE | SUCCESS, 0)
+    unknown = rows.count("tx_flags", DECODED_IN_PART, DECODED_IN_PART)
+    venues = [
+        batch.names.index(UNKNOWN_VENUE) if UNKNOWN_VENUE in batch.names else _NO_NAME
+        for batch in batches
+    ]
+    counts = {
+        "transactions": transactions,
+        "votes": votes,
+        "failed": failed,
+        "succeeded": transactions - votes - failed,
+        "decoded": transactions - unknown,
+        "unknown": unknown,
+        "swaps": rows.n_swaps,
+        "unknown_venue_swaps": rows.count("swap_venue", _ALL, np.array(venues, dtype=np.uint64)),
+        "failed_swap_attempts": rows.total("tx_swap_attempts", "tx_flags", SUCCESS, 0),
+        "logs_truncated": rows.count("tx_flags", LOG_TRUNCATED, LOG_TRUNCATED),
+        "event_mismatches": rows.count("swap_flags", EVENT_DIFFERS, EVENT_DIFFERS),
+        "router_event_mismatches": rows.count(
+            "swap_flags", ROUTER_EVENT_DIFFERS, ROUTER_EVENT_DIFFERS
+        ),
+        "tipped": transactions - rows.count("tx_tip", _ALL, 0),
+        "tip_lamports": rows.total("tx_tip"),
+        "fee_lamports": rows.total("tx_fee"),
+        "compute_units": rows.total("tx_compute_units"),
+    }
+    return {name: values.tolist() for name, values in counts.items()}
+
+
+_ALL = 0xFFFF_FFFF_FFFF_FFFF
+# No row of a 32-bit column has it.
+_NO_NAME = 1 << 32
 
 
 class SlotLedger:

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mevstream.codecs.columns import NONE
-from mevstream.codecs.parsed import VOTE, ParsedView
+from mevstream.cext.gather import Messages
+from mevstream.codecs.parsed import VOTE, ParsedMessage, open_parsed
 
 SCHEMA_VERSION = 1
 """Written to every row; changes when the meaning of a column does."""
@@ -66,88 +66,66 @@ class Flush:
     transaction (tx_*) or kept swap leg (swap_*).
     """
 
-    def __init__(self, views: Sequence[ParsedView], rows: Sequence[Rows], run: Run) -> None:
+    def __init__(self, batches: Sequence[ParsedMessage], rows: Sequence[Rows], run: Run) -> None:
         self.run = run
-        self._views = views
-        self._n_tx = np.array([view.n_tx for view in views], dtype=np.int64)
-        self._n_swaps = np.array([view.n_swaps for view in views], dtype=np.int64)
-        kept = np.concatenate([_kept(view, which) for view, which in zip(views, rows, strict=True)])
-        transaction = self._all("swap_tx") + np.repeat(_starts(self._n_tx), self._n_swaps)
-        self._rows = {
-            "tx": np.flatnonzero(kept & (self._all("tx_replica") == 0)),
-            "swap": np.flatnonzero(kept[transaction] & (self._all("swap_replica") == 0)),
-        }
-        self._swap_tx = transaction[self._rows["swap"]]
+        self._batches = batches
+        opened = open_parsed(batches)
+        self._rows = opened.rows(_kept(opened, rows))
+        self._counts = {"tx": self._rows.n_transactions, "swap": self._rows.n_swaps}
+        self._sizes = {table: int(counts.sum()) for table, counts in self._counts.items()}
 
     @property
     def n_transactions(self) -> int:
-        return len(self._rows["tx"])
+        return self._sizes["tx"]
 
     @property
     def n_swaps(self) -> int:
-        return len(self._rows["swap"])
-
-    def _all(self, source: str) -> Array:
-        return np.concatenate([getattr(view, source) for view in self._views])
-
-    def _sizes(self, source: str) -> Array:
-        return self._n_tx if source.startswith("tx_") else self._n_swaps
-
-    def _kept(self, source: str, column: Array) -> Array:
-        return column[self._rows[source.partition("_")[0]]]
+        return self._sizes["swap"]
 
     def value(self, source: str) -> Array:
         """A column as it is."""
-        return self._kept(source, self._all(source))
+        return self._rows.column(source)
 
     def of_transaction(self, source: str) -> Array:
         """A tx_* column, for each swap leg."""
-        return self._all(source)[self._swap_tx]
+        return self._rows.column(source, of_transactions=True)
 
-    def batch(self, table: str, attribute: Callable[[ParsedView], Any], dtype: Any) -> Array:
+    def batch(self, table: str, attribute: Callable[[ParsedMessage], Any], dtype: Any) -> Array:
         """A value of the envelope, repeated for the rows of its batch."""
-        values = np.array([attribute(view) for view in self._views], dtype=dtype)
-        return self._kept(table, np.repeat(values, self._n_tx if table == "tx" else self._n_swaps))
+        values = np.array([attribute(batch) for batch in self._batches], dtype=dtype)
+        return np.repeat(values, self._counts[table])
 
     def key(self, source: str, *, of_transaction: bool = False) -> Array:
         """A key column as 32-byte items; NO_KEY for none."""
-        indexes = self._all(source).astype(np.int64)
-        none = indexes == NONE
-        indexes += np.repeat(self._key_starts, self._sizes(source))
-        indexes[none] = len(self._keys) - 1
-        kept = indexes[self._swap_tx] if of_transaction else self._kept(source, indexes)
-        return self._keys[kept]
+        return self._rows.keys(source, of_transactions=of_transaction)
 
     def name(self, source: str) -> tuple[Array, list[str]]:
         """A name column as (int32 codes, names); the empty name for none."""
-        codes = self._all(source).astype(np.int64)
-        none = codes == NONE
-        starts = _starts(np.array([len(view.names) for view in self._views], dtype=np.int64))
-        codes += np.repeat(starts, self._sizes(source))
-        names = [name for view in self._views for name in view.names] + [""]
-        codes[none] = len(names) - 1
-        unique = {name: code for code, name in enumerate(dict.fromkeys(names))}
-        merged = np.array([unique[name] for name in names], dtype=np.int32)
-        return merged[self._kept(source, codes)], list(unique)
+        codes, unique = self._names
+        return self._rows.codes(source, codes, unique[""]), list(unique)
 
-    def label(self, table: str, attribute: Callable[[ParsedView], str]) -> tuple[Array, list[str]]:
+    def label(
+        self, table: str, attribute: Callable[[ParsedMessage], str]
+    ) -> tuple[Array, list[str]]:
         """A text of the envelope, as (int32 codes, texts)."""
         unique: dict[str, int] = {}
-        code = {id(view): unique.setdefault(attribute(view), len(unique)) for view in self._views}
-        return self.batch(table, lambda view: code[id(view)], np.int32), list(unique)
+        codes = self.batch(
+            table, lambda batch: unique.setdefault(attribute(batch), len(unique)), np.int32
+        )
+        return codes, list(unique)
 
     def constant(self, table: str, value: Any, dtype: Any) -> Array:
-        return np.full(len(self._rows[table]), value, dtype=dtype)
+        return np.full(self._sizes[table], value, dtype=dtype)
 
     @cached_property
-    def _keys(self) -> Array:
-        """All key tables after one another, then NO_KEY."""
-        tables = [view.keys for view in self._views]
-        return items(np.concatenate([*tables, np.zeros((1, 32), dtype=np.uint8)]))
-
-    @cached_property
-    def _key_starts(self) -> Array:
-        return _starts(np.array([len(view.keys) for view in self._views], dtype=np.int64))
+    def _names(self) -> tuple[NDArray[np.int32], dict[str, int]]:
+        """A code for each name of each batch, and what stands for what."""
+        unique: dict[str, int] = {}
+        codes = [
+            unique.setdefault(name, len(unique)) for batch in self._batches for name in batch.names
+        ]
+        unique.setdefault("", len(unique))
+        return np.array(codes, dtype=np.int32), unique
 
     def transactions(self) -> pa.RecordBatch:
         return self._record_batch(TRANSACTIONS)
@@ -161,12 +139,22 @@ class Flush:
         )
 
 
-def _kept(view: ParsedView, rows: Rows) -> Array:
-    if isinstance(rows, str):
-        if rows == "all":
-            return np.ones(view.n_tx, dtype=bool)
-        return (view.tx_flags & VOTE == 0) | (view.tx_swaps != 0)
-    return rows
+def _kept(opened: Messages, rows: Sequence[Rows]) -> NDArray[np.bool_] | None:
+    """Which transactions of all batches, copies included, become rows; None for all."""
+    sizes = opened.n_transactions
+    if len(rows) != len(sizes):
+        raise ValueError(f"{len(rows)} choices of rows for {len(sizes)} batches")
+    if all(isinstance(which, str) and which == "all" for which in rows):
+        return None
+    whole = opened.rows(home=False)
+    kept = (whole.column("tx_flags") & VOTE == 0) | (whole.column("tx_swaps") != 0)
+    starts = _starts(sizes)
+    for number, which in enumerate(rows):
+        if not isinstance(which, str):
+            kept[starts[number] : starts[number] + sizes[number]] = which
+        elif which == "all":
+            kept[starts[number] : starts[number] + sizes[number]] = True
+    return kept
 
 
 def items(rows: Array) -> Array:

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from mevstream.codecs.parsed import ParsedView
+from mevstream.codecs.parsed import ParsedMessage
 from mevstream.schemas.slots_pb2 import SlotStatus
-from mevstream.topologies.parsed.slots import SUMMED, batch_status
+from mevstream.topologies.parsed.slots import SUMMED, batch_statuses
 from mevstream.topologies.sinks.columns import key_bytes
 from mevstream.topologies.sinks.engine import Engine
 from mevstream.topologies.sinks.rows import Part
@@ -49,9 +49,9 @@ Marks = dict[_Key, _Mark]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run of parts comes to: `views` become rows, `parts` marks; the others are known."""
+    """What a run of parts comes to: `batches` become rows, `parts` marks; the others are known."""
 
-    views: list[ParsedView]
+    batches: list[ParsedMessage]
     parts: list[Part]
 
 
@@ -81,8 +81,8 @@ def find_marks(engine: Engine, slots: Collection[Slot]) -> Marks:
     }
 
 
-def plan_parts(views: Sequence[ParsedView], marks: Marks, version: int) -> Plan:
-    """Decides on `views`, parts of known blocks in the order in which they came.
+def plan_parts(batches: Sequence[ParsedMessage], marks: Marks, version: int) -> Plan:
+    """Decides on `batches`, parts of known blocks in the order in which they came.
 
     `version` is that of the marks to be made: nanoseconds, later than those there are.
     """
@@ -95,9 +95,9 @@ def plan_parts(views: Sequence[ParsedView], marks: Marks, version: int) -> Plan:
             stored or mark.stored,
         )
     known = set(rank)
-    keys = [_key(view) for view in views]
-    for key, view in zip(keys, views, strict=True):
-        block, mark, seen = key[:3], marks.get(key), view.received_ns
+    keys = [_key(batch) for batch in batches]
+    for key, batch in zip(keys, batches, strict=True):
+        block, mark, seen = key[:3], marks.get(key), batch.received_ns
         if block not in rank:
             rank[block] = (seen, version, True)
         elif block not in known:
@@ -111,8 +111,8 @@ def plan_parts(views: Sequence[ParsedView], marks: Marks, version: int) -> Plan:
 
     plan = Plan([], [])
     marks = dict(marks)
-    for key, view in zip(keys, views, strict=True):
-        status = batch_status(view, len(view.malformed))
+    statuses = batch_statuses(batches, [batch.n_malformed for batch in batches])
+    for key, batch, status in zip(keys, batches, statuses, strict=True):
         began = rank[key[:3]][0]
         mark = _Mark(
             counts=tuple(getattr(status, name) for name in _COMPARED),
@@ -130,7 +130,7 @@ def plan_parts(views: Sequence[ParsedView], marks: Marks, version: int) -> Plan:
                 continue
         marks[key] = mark
         if rows:
-            plan.views.append(view)
+            plan.batches.append(batch)
         plan.parts.append(Part(status, key[5], key[4], mark.stored, began))
     return plan
 
@@ -213,9 +213,9 @@ def remove_blocks(engine: Engine, blocks: Iterable[Block]) -> None:
         )
 
 
-def _key(view: ParsedView) -> _Key:
-    blockhash = key_bytes(view.blockhash)
-    return view.chain, view.slot, blockhash, view.seq, max(view.partitions, 1), view.partition
+def _key(batch: ParsedMessage) -> _Key:
+    blockhash = key_bytes(batch.blockhash)
+    return batch.chain, batch.slot, blockhash, batch.seq, max(batch.partitions, 1), batch.partition
 
 
 def _row(status: SlotStatus) -> tuple[object, ...]:

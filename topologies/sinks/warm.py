@@ -24,7 +24,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError
 
 from mevstream.codecs.features import FeatureView
-from mevstream.codecs.parsed import ParsedView
+from mevstream.codecs.parsed import ParsedMessage, read_parsed
 from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.slots_pb2 import SlotStatus
@@ -60,7 +60,7 @@ from mevstream.topologies.sinks.statements import (
 )
 from mevstream.topologies.sinks.stream import Delivery, StreamSink
 
-Value = ParsedView | FeatureView | SlotStatus | DeadLetter
+Value = ParsedMessage | FeatureView | SlotStatus | DeadLetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +140,9 @@ class _Store:
         self._engine = engine
         self._run = run
         self._items = {id(item.value): item for item in items}
-        views = [item.value for item in items if isinstance(item.value, ParsedView)]
-        self._views = [view for view in views if view.blockhash]
-        self._single = [view for view in views if not view.blockhash]
+        batches = [item.value for item in items if isinstance(item.value, ParsedMessage)]
+        self._batches = [batch for batch in batches if batch.blockhash]
+        self._single = [batch for batch in batches if not batch.blockhash]
         self._features = [item.value for item in items if isinstance(item.value, FeatureView)]
         self._statuses = [item.value for item in items if isinstance(item.value, SlotStatus)]
         self._letters = [item.value for item in items if isinstance(item.value, DeadLetter)]
@@ -150,14 +150,14 @@ class _Store:
         self._stored = Stored()
 
     def write(self) -> Stored:
-        slots = {(view.chain, view.slot) for view in (*self._views, *self._single)}
+        slots = {(batch.chain, batch.slot) for batch in (*self._batches, *self._single)}
         marks = find_marks(self._engine, slots)
-        plan = plan_parts(self._views, marks, self._run.version)
-        self._stored.known_parts = len(self._views) - len(plan.parts)
+        plan = plan_parts(self._batches, marks, self._run.version)
+        self._stored.known_parts = len(self._batches) - len(plan.parts)
         # A single transaction gives way to the block of its slot.
-        blocks = {key[:2] for key in marks} | {(v.chain, v.slot) for v in self._views}
-        single = [view for view in self._single if (view.chain, view.slot) not in blocks]
-        self._write_rows([*plan.views, *single])
+        blocks = {key[:2] for key in marks} | {(b.chain, b.slot) for b in self._batches}
+        single = [batch for batch in self._single if (batch.chain, batch.slot) not in blocks]
+        self._write_rows([*plan.batches, *single])
         self._write_marks(plan)
         self._write_slots(slots & blocks)
         self._write_candles()
@@ -166,17 +166,17 @@ class _Store:
         self._write_told()
         return self._stored
 
-    def _write_rows(self, views: list[ParsedView]) -> None:
-        if not views:
+    def _write_rows(self, batches: list[ParsedMessage]) -> None:
+        if not batches:
             return
         rows: list[Rows] = [
-            "all" if self._votes or not view.blockhash else "no votes" for view in views
+            "all" if self._votes or not batch.blockhash else "no votes" for batch in batches
         ]
-        flush = Flush(views, rows, self._run)
+        flush = Flush(batches, rows, self._run)
         if flush.n_swaps:
-            self._engine.insert("swaps", flush.swaps(), self._token(views))
+            self._engine.insert("swaps", flush.swaps(), self._token(batches))
         if flush.n_transactions:
-            self._engine.insert("transactions", flush.transactions(), self._token(views))
+            self._engine.insert("transactions", flush.transactions(), self._token(batches))
         self._stored.transactions, self._stored.swaps = flush.n_transactions, flush.n_swaps
 
     def _write_marks(self, plan: Plan) -> None:
@@ -202,11 +202,11 @@ class _Store:
         remove_blocks(self._engine, replaced)
         self._stored.slots += len(rows)
 
-    def _write_single_slots(self, views: Iterable[ParsedView]) -> None:
+    def _write_single_slots(self, batches: Iterable[ParsedMessage]) -> None:
         """Rows of `slots` for those that gather single transactions."""
         statuses: dict[Slot, SlotStatus] = {}
-        for view in views:
-            status = statuses[view.chain, view.slot] = batch_status(view, 0)
+        for batch in batches:
+            status = statuses[batch.chain, batch.slot] = batch_status(batch, 0)
             status.ClearField("seq")
             status.batches = status.batches_total = 1
         if not statuses:
@@ -272,10 +272,8 @@ class _Store:
         return f"{','.join(ranges)}#{digest}"
 
 
-def _read_parsed(delivery: Delivery) -> ParsedView:
-    view = ParsedView(delivery.value)
-    view.validate()
-    return view
+def _read_parsed(delivery: Delivery) -> ParsedMessage:
+    return read_parsed(delivery.value)
 
 
 def _read_features(delivery: Delivery) -> FeatureView:

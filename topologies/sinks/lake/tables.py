@@ -18,7 +18,7 @@ import pyarrow as pa
 from google.protobuf.message import DecodeError
 
 from mevstream.codecs.features import FeatureView
-from mevstream.codecs.parsed import ParsedView
+from mevstream.codecs.parsed import ParsedMessage, parsed_column, read_parsed
 from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.slots_pb2 import SlotStatus
@@ -170,20 +170,19 @@ TABLES: Mapping[str, Table] = {
 
 
 def _read_parsed(delivery: Delivery) -> Part:
-    view = ParsedView(delivery.value)
-    view.validate()
+    batch = read_parsed(delivery.value)
     # The rows of a block, or of single transactions, that the record holds.
-    rows = view.tx_index if view.blockhash else view.tx_signature
-    envelope = (view.chain, view.slot, view.seq, view.blockhash, view.n_swaps, view.malformed.size)
-    digest = hashlib.blake2b(repr(envelope).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(rows).data)
+    rows = parsed_column(batch, "tx_index" if batch.blockhash else "tx_signature")
+    envelope = (batch.chain, batch.slot, batch.seq, batch.blockhash, batch.n_swaps)
+    digest = hashlib.blake2b(repr((*envelope, batch.n_malformed)).encode(), digest_size=16)
+    digest.update(rows.data)
     return _part(
         delivery,
         digest.digest(),
-        view.chain,
-        view.slot,
-        view.block_time or view.received_ns // 10**9,
-        view,
+        batch.chain,
+        batch.slot,
+        batch.block_time or batch.received_ns // 10**9,
+        batch,
     )
 
 
@@ -237,24 +236,24 @@ def _message(kind: type[_MessageT], delivery: Delivery) -> _MessageT:
 def _parsed_rows(
     parts: Sequence[Part], run: Run, votes: bool
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
-    for views in _whole_slots([part.payload for part in parts]):
+    for batches in _whole_slots([part.payload for part in parts]):
         # As in the warm store: who asks for single transactions wants them, votes too.
-        rows: list[Rows] = ["all" if votes or not v.blockhash else "no votes" for v in views]
-        flush = Flush(views, rows, run)
+        rows: list[Rows] = ["all" if votes or not b.blockhash else "no votes" for b in batches]
+        flush = Flush(batches, rows, run)
         yield "transactions", _finished(TABLES["transactions"], flush.transactions(), run)
         yield "swaps", _finished(TABLES["swaps"], flush.swaps(), run)
 
 
-def _whole_slots(views: list[ParsedView]) -> Iterator[list[ParsedView]]:
+def _whole_slots(batches: list[ParsedMessage]) -> Iterator[list[ParsedMessage]]:
     """The batches by slot, so many at a time as make a row group; a slot is not cut."""
-    group: list[ParsedView] = []
+    group: list[ParsedMessage] = []
     size = 0
-    for view in sorted(views, key=lambda view: view.slot):
-        if size >= GROUP_TRANSACTIONS and view.slot != group[-1].slot:
+    for batch in sorted(batches, key=lambda batch: batch.slot):
+        if size >= GROUP_TRANSACTIONS and batch.slot != group[-1].slot:
             yield group
             group, size = [], 0
-        group.append(view)
-        size += view.n_tx
+        group.append(batch)
+        size += batch.n_tx
     if group:
         yield group
 
