@@ -285,7 +285,7 @@ def test_commands(storage: Folder, tmp_path: Path) -> None:
     for arguments, told in (
         ((*query, "DROP TABLE swaps"), "error: a query can neither change the lake nor read"),
         ((*query, "SELECT * FROM file('/etc/hostname', LineAsString)"), "error: a query can"),
-        (("query", "--lake-url", storage.url, "--write", "SELECT 1"), "error: --write and"),
+        (("query", "--lake-url", storage.url, "--write", "SELECT 1"), "error: --write, --data and"),
         (("lake", "verify", str(tmp_path / "no")), "error: there is no lake in"),
         (("lake", "compact", "gs://bucket/x"), "error: lake gs://bucket/x: neither a path"),
         (("lake", "compact", "s3://user:secret@bucket/x"), "error: a lake's URL holds no"),
