@@ -131,6 +131,10 @@ cdef inline uint64_t number(
     return mv_u32(values + 4 * row) if width == 4 else mv_u64(values + 8 * row)
 
 
+cdef inline bint at_home(const uint8_t* copies, uint64_t row) noexcept nogil:
+    return copies == NULL or mv_u32(copies + 4 * row) == 0
+
+
 cdef inline void set_bytes(Part* part, bytes data):
     part.begin = <const uint8_t*>PyBytes_AS_STRING(data)
     part.end = part.begin + PyBytes_GET_SIZE(data)
@@ -162,6 +166,8 @@ cdef class Messages:
         if self.parts == NULL or self.values == NULL:
             raise MemoryError
         for m in range(self.n):
+            if type(self.data[m]) is not bytes:
+                raise TypeError("a message that is not bytes")
             set_bytes(&self.parts[m], self.data[m])
         m = 0
         while m < self.n:
@@ -242,14 +248,14 @@ cdef class Rows:
             tx_before, swaps_before = n_tx, n_swaps
             copies = self.column_of(m, tx_copies)
             for row in range(self.messages.parts[m].n_tx):
-                if (kept == NULL or kept[row]) and (copies == NULL or mv_u32(copies + 4 * row) == 0):
+                if (kept == NULL or kept[row]) and at_home(copies, row):
                     self.tx_rows[n_tx] = row
                     n_tx += 1
             copies = self.column_of(m, swap_copies)
             swap_txs = self.column_of(m, swap_tx)
             for row in range(self.messages.parts[m].n_swaps):
                 tx = mv_u32(swap_txs + 4 * row)
-                if (kept == NULL or kept[tx]) and (copies == NULL or mv_u32(copies + 4 * row) == 0):
+                if (kept == NULL or kept[tx]) and at_home(copies, row):
                     self.swap_rows[n_swaps] = row
                     self.swap_txs[n_swaps] = tx
                     n_swaps += 1
@@ -276,7 +282,7 @@ cdef class Rows:
         cdef References references = self.messages.reader.references
         if leader == references.tx_index and not of_transactions:
             rows[0], counts[0], total[0] = &self.tx_rows[0], &self.tx_counts[0], self.tx_total
-        elif leader == references.tx_index or (leader == references.swap_tx and not of_transactions):
+        elif of_transactions == (leader == references.tx_index) and leader >= 0:
             rows[0] = &self.swap_txs[0] if of_transactions else &self.swap_rows[0]
             counts[0], total[0] = &self.swap_counts[0], self.swap_total
         else:
@@ -284,8 +290,8 @@ cdef class Rows:
         return i
 
     def column(self, name, *, bint of_transactions=False):
-        """A column of the rows, with the dtype and the default that it has in one message; of_
-        transactions: a column of the transactions, for each swap."""
+        """A column of the rows, with the dtype and the default that it has in one message; with
+        `of_transactions` a column of the transactions, for each swap."""
         cdef const uint32_t* rows
         cdef const int64_t* counts
         cdef uint64_t total
@@ -295,7 +301,8 @@ cdef class Rows:
         cdef bytes default = np.full(
             width // dtype.itemsize, self.layout.defaults[i], dtype
         ).tobytes()
-        out = np.empty(total if self.layout.specs[i].element else (total, width // dtype.itemsize), dtype)
+        shape = total if self.layout.specs[i].element else (total, width // dtype.itemsize)
+        out = np.empty(shape, dtype)
         if total == 0:
             return out
         cdef uint8_t[::1] data = out.reshape(-1).view(np.uint8)

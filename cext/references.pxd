@@ -5,10 +5,11 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from mevstream.cext.columnar cimport MAX_COLUMNS, Found, Layout
 from mevstream.cext.wire cimport mv_u32
 
-# NONE is what an index column holds for nothing.
+
 cdef inline uint32_t reference(const Found* column, uint64_t row) noexcept nogil:
-    """A value of an index column; NONE where the column is missing."""
+    """A value of an index column; 0xFFFFFFFF (none) where the column is missing."""
     return mv_u32(column.value + 4 * row) if column.size else <uint32_t>0xFFFFFFFF
+
 
 # What the values of a column refer to.
 cdef enum Refers:

@@ -181,7 +181,8 @@ def test_nothing_at_all() -> None:
 def test_what_cannot_be_gathered() -> None:
     message = read_parsed(encode_parsed({"names": ["a"]}, {"tx_index": [1, 2]}))
     opened = open_parsed([message])
-    for kept in (np.ones(3, dtype=bool), np.ones(2, dtype=np.uint8), np.ones((2, 1), dtype=bool)):
+    wrong: list[Any] = [np.ones(3, dtype=bool), np.ones(2, np.uint8), np.ones((2, 1), dtype=bool)]
+    for kept in wrong:
         with pytest.raises(ValueError, match="not 2 bools"):
             opened.rows(kept)
     rows = opened.rows()

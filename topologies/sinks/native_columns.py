@@ -1,8 +1,9 @@
 """Arrow columns in ClickHouse's Native format, whole buffers at a time.
 
 clickhouse-driver 0.2 writes FixedString and LowCardinality item by item from Python objects, and
-with `use_numpy` by way of pandas (50 MB resident): a batch of 65,000 transactions takes it seconds.
-What a table of this project has in these columns is in memory as the format wants it. Layouts:
+with `use_numpy` by way of pandas (50 MB resident). For 65,536 keys that is 25 ms to make the
+objects from Arrow's and 3 to write them, for as many dictionary codes 75 and 2. What a table of
+this project has in these columns is in memory as the format wants it. Layouts:
 https://clickhouse.com/docs/native-protocol/columns.
 """
 
