@@ -5,11 +5,17 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from contextlib import suppress
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
 
 import faust
-from confluent_kafka import Consumer, TopicPartition
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import TopicPartition as Place
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -22,8 +28,12 @@ SESSION_SECONDS = 6.0
 """How long a group waits for a member that is silent before its partitions go to others. Taking
 over partitions must not take longer: their new member is silent while it reads its snapshots."""
 
-_FULL_SECONDS = 0.02
-_COMMITTED_SECONDS = 10.0
+_ANSWER_SECONDS = 5.0
+_ASK_SECONDS = 60.0
+_AGAIN_SECONDS = 0.5
+_LEAVE_SECONDS = 3.0
+
+_Answer = TypeVar("_Answer")
 
 # Else these subclasses would speak under this module's name, at its level.
 _library_log = logging.getLogger("faust.mevstream")
@@ -42,24 +52,53 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         finally:
             consumer.in_transaction = False
 
+    async def on_thread_stop(self) -> None:
+        # A member that is joining waits for all others, or for a broker that is away, before it
+        # would leave. Without its word the group misses it after its session.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(super().on_thread_stop(), _LEAVE_SECONDS)
+
 
 class _Consumer(driver.Consumer):
     logger = _library_log
 
+    starts: Mapping[TP, int] = MappingProxyType({})
+    """Where the partitions that were assigned last begin."""
+    _seeks = 0
+
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    async def perform_seek(self) -> None:
+        # Called between an assignment and its first record, and again for whatever was fetched
+        # meanwhile and has to be dropped. Faust's own looks for the committed offset each time,
+        # and stays where it is if there is none yet, or if it is 0: what was dropped is lost then.
+        self._seeks += 1
+        starts = self.starts
+        self._read_offset.update(starts)
+        await self._thread.call_thread(self._seek_all, starts)
+
+    async def _seek_all(self, starts: Mapping[TP, int]) -> None:
+        assigned = self._thread.assignment()
+        for tp, offset in starts.items():
+            if tp in assigned:
+                self._thread.seek(cast(TP, TopicPartition(tp.topic, tp.partition)), offset)
+
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:
-        # A partition whose buffer is full is not among those that are waited for; it has to be
-        # asked for again as soon as there is room, however quiet the others are.
-        if self._buffered_partitions:
-            timeout = min(timeout, _FULL_SECONDS)
-        return await super()._getmany(active_partitions, timeout)
+        seeks = self._seeks
+        records = await super()._getmany(active_partitions, timeout)
+        # These were fetched from where the partitions stood before.
+        return records if seeks == self._seeks else {}
+
+    def on_buffer_full(self, tp: TP) -> None:
+        # Faust would leave the partition out, and sleep for a second when all of them are. The
+        # stream's queue blocks by itself.
+        pass
 
 
 class _Faust(faust.App):
     logger = _library_log
-    before_assigned: Callable[[set[TP]], Awaitable[None]]
+    before_assigned: Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 
     def _new_consumer(self) -> Any:
         cast(Any, self.transport).Consumer = _Consumer
@@ -72,11 +111,16 @@ class _Faust(faust.App):
         # Its own signal comes when events may be on their way already.
         if not self.should_stop:
             try:
-                await self.before_assigned(assigned)
+                cast(_Consumer, self.consumer).starts = await self.before_assigned(assigned)
             except Exception as error:
                 await self.crash(error)
                 return
         await super()._on_partitions_assigned(assigned, generation_id)
+
+    def _on_rebalance_when_stopped(self) -> None:
+        # The consumer's own thread is about to close it. Faust would close it from this one, too,
+        # and each then waits for the other: for ever, if the group is moving partitions just now.
+        pass
 
 
 class Application:
@@ -85,7 +129,8 @@ class Application:
 
     take: gets each record with the generation of the group that it was fetched in; the next one
         comes when it returns.
-    assigned: called with all partitions that are now this member's, before records come.
+    assigned: called with all partitions that are now this member's, before records come; returns
+        the offset of each to begin at.
     revoked: called before partitions move, when no more records come.
 
     What Faust would commit by itself is not used: it commits an offset although an earlier one is
@@ -99,7 +144,7 @@ class Application:
         *,
         servers: str,
         take: Callable[[Incoming, int], Awaitable[None]],
-        assigned: Callable[[list[int]], Awaitable[None]],
+        assigned: Callable[[list[int]], Awaitable[Mapping[int, int]]],
         revoked: Callable[[], Awaitable[None]],
     ) -> None:
         self.group = group
@@ -162,25 +207,60 @@ class Application:
         return Member(self.group, coordinator.member_id, self.generation)
 
     async def commit(self, offsets: Mapping[int, int]) -> bool:
-        """Commits the next offset to read of each partition. False: the group has moved on."""
-        tps = {TP(self.topic, partition): offset for partition, offset in offsets.items()}
-        return await self._app.consumer._commit(tps)
+        """Commits the next offset to read of each partition, for as long as it takes. False: the
+        group has moved on."""
+        thread = self._app.consumer._thread
+        asked = {TopicPartition(self.topic, number): at for number, at in offsets.items()}
+        try:
+            await thread.call_thread(thread._ensure_consumer().commit, asked)
+        except (CommitFailedError, IllegalStateError):
+            return False
+        except KafkaError as error:
+            raise self._error(error) from error
+        return True
 
     async def committed(self, partitions: Iterable[int]) -> dict[int, int | None]:
         """The group's committed offset of each partition, None where there is none."""
-        return await asyncio.to_thread(self._committed, sorted(partitions))
+        return await self._ask(lambda reader: self._committed(reader, sorted(partitions)))
 
-    def _committed(self, partitions: Sequence[int]) -> dict[int, int | None]:
-        # It never joins the group.
-        reader = Consumer(
-            {"bootstrap.servers": self._servers, "group.id": self.group, "log_level": 0}
-        )
-        try:
-            asked = [TopicPartition(self.topic, partition) for partition in partitions]
-            found = reader.committed(asked, _COMMITTED_SECONDS)
-            return {one.partition: one.offset if one.offset >= 0 else None for one in found}
-        finally:
-            reader.close()
+    async def beginnings(self, partitions: Iterable[int]) -> dict[int, int]:
+        """The offset of the oldest record of each partition."""
+        return await self._ask(lambda reader: self._beginnings(reader, sorted(partitions)))
+
+    def _committed(self, reader: Consumer, partitions: Sequence[int]) -> dict[int, int | None]:
+        asked = [Place(self.topic, partition) for partition in partitions]
+        found = reader.committed(asked, _ANSWER_SECONDS)
+        return {one.partition: one.offset if one.offset >= 0 else None for one in found}
+
+    def _beginnings(self, reader: Consumer, partitions: Sequence[int]) -> dict[int, int]:
+        return {
+            partition: reader.get_watermark_offsets(Place(self.topic, partition), _ANSWER_SECONDS)[
+                0
+            ]
+            for partition in partitions
+        }
+
+    async def _ask(self, question: Callable[[Consumer], _Answer]) -> _Answer:
+        """Asks the cluster again until it answers. Raises MevstreamError if that takes too long."""
+
+        def ask() -> _Answer:
+            # It never joins the group.
+            reader = Consumer(
+                {"bootstrap.servers": self._servers, "group.id": self.group, "log_level": 0}
+            )
+            try:
+                return question(reader)
+            finally:
+                reader.close()
+
+        end = time.monotonic() + _ASK_SECONDS
+        while True:
+            try:
+                return await asyncio.to_thread(ask)
+            except KafkaException as error:
+                if time.monotonic() > end:
+                    raise self._error(error) from error
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     def end(self, partition: int) -> int | None:
         """The offset that the next record of an assigned partition will get, if it is known."""
@@ -196,8 +276,9 @@ class Application:
                 await self._app.crash(error)
                 return
 
-    async def _on_assigned(self, assigned: Iterable[TP]) -> None:
-        await self._assigned(sorted(tp.partition for tp in assigned))
+    async def _on_assigned(self, assigned: Iterable[TP]) -> Mapping[TP, int]:
+        starts = await self._assigned(sorted(tp.partition for tp in assigned))
+        return {TP(self.topic, partition): offset for partition, offset in starts.items()}
 
     async def _on_revoked(self, app: Any, revoked: Iterable[TP], **_: Any) -> None:
         await self._revoked()

@@ -17,6 +17,7 @@ log = get_logger(__name__)
 _COMMIT_SECONDS = 0.5
 _DRAIN_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
+_END_SECONDS = 6.0
 _STUCK_SECONDS = 60.0
 
 
@@ -78,6 +79,8 @@ class Group:
         self._heartbeat = health.Heartbeat(_STUCK_SECONDS)
         self._room = Room(records=limits.records, bytes=limits.bytes)
         self._tracks: dict[int, Track] = {}
+        # By partition, since it was assigned: the offset it began at, and the next one.
+        self._taken: dict[int, range] = {}
         self._open = False
         self._committing = asyncio.Lock()
         self._application = Application(
@@ -95,6 +98,7 @@ class Group:
         health.live(self.name, self._heartbeat)
         health.ready(self.name, lambda: None if self._open else "no partitions assigned")
         await self._application.start()
+        committing: asyncio.Task[None] | None = None
         while True:
             await asyncio.sleep(_COMMIT_SECONDS)
             self._application.check()
@@ -102,12 +106,21 @@ class Group:
             self._tell_ends()
             if self._open:
                 await self._processor.tick()
-            await self._commit()
+            if committing is None or committing.done():
+                if committing is not None:
+                    committing.result()
+                # It waits for a broker that is away. Nothing else has to.
+                committing = asyncio.create_task(self._commit())
 
     async def stop(self) -> None:
-        """Takes nothing more, waits for what is under way, commits and leaves the group."""
-        await self._drain()
-        await self._output.close(_CLOSE_SECONDS)
+        """Takes nothing more, waits for what is under way, commits and leaves the group. What
+        cannot be committed within some seconds will be read again."""
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                await self._drain()
+                await self._output.close(_CLOSE_SECONDS)
+        except TimeoutError:
+            log.error("not everything committed at the end", group=self.name)
         await self._application.stop()
         health.remove(self.name)
 
@@ -115,10 +128,15 @@ class Group:
         await self._room.enter(record.size)
         self._meter.in_flight = self._room.records
         track = self._tracks.get(record.partition)
-        if not self._open or track is None or generation != self._application.generation:
-            # Fetched before the partitions moved: whoever has this one now reads it again.
+        stale = not self._open or generation != self._application.generation
+        # Fetched before the partitions moved: whoever has this one now reads it again. Or fetched
+        # twice while they moved.
+        if stale or track is None or record.offset in self._taken[record.partition]:
             self._leave(record.size)
             return
+        self._taken[record.partition] = range(
+            self._taken[record.partition].start, record.offset + 1
+        )
         await self._processor.take(record, track, generation, lambda: self._leave(record.size))
 
     def _leave(self, size: int) -> None:
@@ -163,18 +181,18 @@ class Group:
             self._meter.partition(track.topic, partition).release()
         self._tracks = {}
 
-    async def _assigned(self, partitions: list[int]) -> None:
+    async def _assigned(self, partitions: list[int]) -> Mapping[int, int]:
         topic = self._application.topic
         self._tracks = {partition: Track(topic, partition) for partition in partitions}
         self._output.assigned(self._application.member)
         committed = await self._application.committed(partitions)
-        starts = await self._processor.assigned(self._tracks, committed)
-        moved = {number: at for number, at in starts.items() if at != committed[number]}
-        if moved:
-            # Faust begins at what is committed.
-            await self._application.commit(moved)
-        for number in partitions:
-            begin = starts.get(number, committed[number])
-            self._meter.partition(topic, number).position = begin or 0
+        moved = await self._processor.assigned(self._tracks, committed)
+        starts = {number: at for number, at in committed.items() if at is not None} | dict(moved)
+        if new := set(partitions) - set(starts):
+            starts |= await self._application.beginnings(new)
+        for number, at in starts.items():
+            self._meter.partition(topic, number).position = at
+        self._taken = {number: range(at, at) for number, at in starts.items()}
         self._open = True
         log.info("partitions assigned", group=self.name, partitions=partitions)
+        return starts

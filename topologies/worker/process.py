@@ -1,12 +1,16 @@
 """A worker process: the consumer groups that were asked for, from start to end in good order."""
 
 import asyncio
+import logging
+import os
 import signal
+import threading
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import uvloop
 
@@ -14,7 +18,7 @@ from mevstream.errors import MevstreamError
 from mevstream.infra.topics import Cluster
 from mevstream.settings import Settings
 from mevstream.topologies.chain import CHAIN, CHECKPOINTS, DEAD_LETTER, RAW, SLOTS, Link
-from mevstream.topologies.observe.logging import configure
+from mevstream.topologies.observe.logging import configure, get_logger
 from mevstream.topologies.observe.process import observed
 from mevstream.topologies.worker.application import SESSION_SECONDS
 from mevstream.topologies.worker.group import Group, Limits, Processor
@@ -26,8 +30,11 @@ from mevstream.topologies.worker.supervisor import Child, supervise
 from mevstream.topologies.worker.topics import MissingTopics, TopicPartitions
 from mevstream.topologies.worker.transactions import Transactional
 
-_REFRESH_SECONDS = 60.0
+log = get_logger(__name__)
+
+_REFRESH_SECONDS = 10.0
 _MARGIN_SECONDS = 2.0
+_LEAVE_SECONDS = 10.0
 
 
 def choose_links(names: Sequence[str], chain: Sequence[Link] = CHAIN) -> list[Link]:
@@ -93,6 +100,21 @@ def run_worker(settings: Settings, plans: Sequence[GroupPlan], *, supervised: bo
         runner.run(_Worker(settings, plans, child).run())
 
 
+def _end_in_time(*errors: str) -> None:
+    """Ends the process in some seconds, if it has not ended by itself. `errors`: why it ends."""
+
+    def leave() -> None:
+        # What may be committed has been by now, or cannot be. It is left to threads of libraries
+        # that wait for a broker, some of them without a bound.
+        log.error("worker left before its threads had ended", seconds=_LEAVE_SECONDS, errors=errors)
+        logging.shutdown()
+        os._exit(1 if errors else 0)
+
+    timer = threading.Timer(_LEAVE_SECONDS, leave)
+    timer.daemon = True
+    timer.start()
+
+
 class _Worker:
     def __init__(self, settings: Settings, plans: Sequence[GroupPlan], child: Child | None) -> None:
         self._settings = settings
@@ -109,12 +131,20 @@ class _Worker:
         loop = asyncio.get_running_loop()
         self._broken: asyncio.Future[None] = loop.create_future()
         asked = asyncio.Event()
+
+        def end() -> None:
+            if not asked.is_set():
+                asked.set()
+                _end_in_time()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, asked.set)
+            loop.add_signal_handler(number, end)
         await asyncio.to_thread(self._partitions.refresh)
         for plan in self._plans:
             if plan.alone:
-                await self._wait_until_alone(plan)
+                await self._wait_until_alone(plan, asked)
+        if asked.is_set():
+            return
         if self._child is not None:
             self._child.ready()
         groups = [self._open_group(plan) for plan in self._plans]
@@ -127,9 +157,12 @@ class _Worker:
                 *(group.run() for group in groups),
             )
         ]
+        done: set[asyncio.Future[Any]] = set()
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            if not asked.is_set():
+                _end_in_time(*(str(error) for task in done if (error := task.exception())))
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -169,12 +202,13 @@ class _Worker:
             limits=Limits(records=settings.worker_records, bytes=settings.worker_bytes),
         )
 
-    async def _wait_until_alone(self, plan: GroupPlan) -> None:
-        """Returns when the group has no members. One that was killed is gone after its session."""
+    async def _wait_until_alone(self, plan: GroupPlan, asked: asyncio.Event) -> None:
+        """Returns when the group has no members, or the end is asked for. A member that was killed
+        is gone after its session."""
         name = f"{self._settings.group_prefix}-{plan.name}"
         cluster = Cluster(self._settings.kafka_servers)
         end = time.monotonic() + SESSION_SECONDS + _MARGIN_SECONDS
-        while await asyncio.to_thread(cluster.members, name):
+        while not asked.is_set() and await asyncio.to_thread(cluster.members, name):
             if time.monotonic() > end:
                 raise MevstreamError(
                     f"consumer group {name}: another worker runs {plan.name} already, and fused "
