@@ -82,8 +82,9 @@ class RecordHeaders:
     other: tuple[Header, ...] = ()
 
 
-def write_headers(headers: RecordHeaders) -> list[Header]:
-    """Headers for a Kafka client. Raises InputError for a value that `read_headers` refuses."""
+def write_headers(headers: RecordHeaders, *, check: bool = True) -> list[Header]:
+    """Headers for a Kafka client. Raises InputError for a value that `read_headers` refuses, unless
+    `check` is False: for values that were read from headers."""
     values = {
         "mev.schema": headers.schema,
         "mev.schema-version": headers.schema_version,
@@ -96,7 +97,8 @@ def write_headers(headers: RecordHeaders) -> list[Header]:
         "traceparent": headers.traceparent,
     }
     known: list[Header] = [(k, str(v).encode()) for k, v in values.items() if v is not None]
-    read_headers(known)
+    if check:
+        read_headers(known)
     return [*known, *headers.other]
 
 

@@ -23,7 +23,16 @@ from confluent_kafka.admin import (
 from confluent_kafka.cimpl import NewTopic
 
 from mevstream.errors import MevstreamError
-from mevstream.topologies.chain import CHAIN, CHECKPOINTS, DEAD_LETTER, RAW, SLOTS, Link
+from mevstream.topologies.chain import (
+    CHAIN,
+    CHECKPOINTS,
+    DEAD_LETTER,
+    MAX_LETTER_BYTES,
+    MAX_RECORD_BYTES,
+    RAW,
+    SLOTS,
+    Link,
+)
 
 _CONTACT_SECONDS = 5
 _TIMEOUT_SECONDS = 15
@@ -35,7 +44,6 @@ _NO_LEADER_YET = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
 )
 _NO_GROUP = KafkaError.GROUP_ID_NOT_FOUND
-_MAX_RECORD_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +109,8 @@ def topic_specs(
 
 def _config(name: str, retention_hours: int) -> dict[str, str]:
     # Records are zstd frames already, and time is what the source saw.
-    common = {"compression.type": "producer", "max.message.bytes": str(_MAX_RECORD_BYTES)}
+    most = MAX_LETTER_BYTES if name == DEAD_LETTER else MAX_RECORD_BYTES
+    common = {"compression.type": "producer", "max.message.bytes": str(most)}
     if name in (SLOTS, CHECKPOINTS):
         # Small segments: only closed ones are compacted, and a snapshot is soon replaced.
         return common | {

@@ -17,6 +17,12 @@ SLOTS = "mev.slots"
 DEAD_LETTER = "mev.dead-letter"
 CHECKPOINTS = "mev.checkpoints"
 
+MAX_RECORD_BYTES = 4 << 20
+"""The most bytes that a record's value may have on Kafka, once it is compressed."""
+
+MAX_LETTER_BYTES = 5 << 20
+"""The same on mev.dead-letter: a record of the largest size, and what is to be said about it."""
+
 MESSAGES = {
     RAW: "mevstream.v1.RawBatch",
     PARSED: "mevstream.v1.ParsedBatch",

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -69,3 +70,29 @@ def test_no_secret_is_logged(terminal: bool) -> None:
     # The traceback is there, what the variables were is not.
     assert "RuntimeError: no answer" in text
     assert "terminal" not in text
+
+
+def test_what_kafka_s_clients_repeat_is_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = io.StringIO()
+    configure("info", stream=stream)
+    library = logging.getLogger("aiokafka.conn")
+    now = time.monotonic()
+    for step in range(250):
+        monkeypatch.setattr(time, "monotonic", lambda step=step: now + step / 10)
+        library.error("Unable to connect to %s", f"broker-{step}")
+        if step == 50:
+            library.error("another thing")
+    told = lines(stream)
+    assert [line["event"] for line in told] == [
+        "Unable to connect to broker-0",
+        "another thing",
+        "Unable to connect to broker-100",
+        "Unable to connect to broker-200",
+    ]
+    assert [line.get("repeated", 0) for line in told] == [0, 0, 99, 99]
+    # What this program says itself is never held back.
+    for _ in range(3):
+        get_logger("worker").error("record dead-lettered")
+    assert len(lines(stream)) == len(told) + 3

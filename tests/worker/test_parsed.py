@@ -59,6 +59,21 @@ def test_records_are_those_of_the_stage(field: Field, raw_batches: list[bytes]) 
     assert seconds < 8
 
 
+def test_a_record_of_the_largest_size_fits_its_dead_letter(
+    field: Field, raw_batches: list[bytes]
+) -> None:
+    field.topics()
+    large = random.Random(1).randbytes((4 << 20) - 1000)
+    field.produce(RAW, large, [("mev.schema", b"mevstream.v1.RawBatch"), ("mev.codec", b"zstd")])
+    field.feed(raw_batches[:3])
+    worker = field.worker("parsed")
+    [message] = field.read(DEAD_LETTER, at_least(1))
+    assert DeadLetter.FromString(value_of(message)).payload == large
+    field.read(PARSED, at_least(3))
+    field.wait(lambda: field.lag("parsed") == 0, "all committed")
+    assert worker.terminate()[0] == 0, worker.said()
+
+
 def test_what_is_no_record_is_kept_in_the_dead_letter_topic(
     field: Field, raw_batches: list[bytes]
 ) -> None:

@@ -8,8 +8,11 @@ own `logging` comes out in the same form.
 """
 
 import logging
+import math
 import re
 import sys
+import time
+from collections import Counter
 from collections.abc import MutableMapping
 from typing import Any, TextIO, cast
 
@@ -25,6 +28,9 @@ _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 _MASK = "***"
 # Each says at `info` what only its own developers want to know.
 _CHATTY = ("aiokafka", "faust", "kafka", "mode", "opentelemetry", "urllib3")
+# Of one message of theirs a line in so many seconds: a broker that is away is told ten times each.
+_REPEAT_SECONDS = 10.0
+_REPEAT_MESSAGES = 1000
 # What they warn of they raise as well, and the caller tells it once.
 _RAISED = ("clickhouse_driver",)
 
@@ -65,6 +71,7 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(_Repetitions())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
@@ -74,11 +81,38 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+class _Repetitions(logging.Filter):
+    """Lets a message of a chatty library pass once in a while, with how many were held back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[tuple[str, str], float] = {}
+        self._held: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in _CHATTY:
+            return True
+        # What is put into the message may differ each time.
+        message = record.name, str(record.msg)
+        now = time.monotonic()
+        if now - self._told.get(message, -math.inf) < _REPEAT_SECONDS:
+            self._held[message] += 1
+            return False
+        if len(self._told) >= _REPEAT_MESSAGES:
+            self._told.clear()
+            self._held.clear()
+        self._told[message] = now
+        record.repeated = self._held.pop(message, 0)
+        return True
+
+
 def _library_name(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     record: logging.LogRecord = event["_record"]
     event["part"] = record.name
+    if repeated := getattr(record, "repeated", 0):
+        event["repeated"] = repeated
     return event
 
 

@@ -9,11 +9,11 @@ from confluent_kafka import KafkaError, Message, Producer
 from mevstream.codecs.headers import Header, RecordHeaders, pack_record
 from mevstream.errors import MevstreamError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
-from mevstream.topologies.chain import DEAD_LETTER, MESSAGES
+from mevstream.topologies.chain import DEAD_LETTER, MAX_LETTER_BYTES, MAX_RECORD_BYTES, MESSAGES
 
-MAX_PAYLOAD = 3 << 20
+MAX_PAYLOAD = MAX_RECORD_BYTES
 """A larger payload is left out and named by its place: with what is written around it the letter
-would be more than a topic takes (4 MiB)."""
+would be more than its topic takes."""
 
 _MAX_HEADERS = 64 << 10
 
@@ -34,7 +34,7 @@ class DeadLetters:
                 "acks": "all",
                 "enable.idempotence": True,
                 "linger.ms": 5,
-                "message.max.bytes": 4 << 20,
+                "message.max.bytes": MAX_LETTER_BYTES,
                 "queue.buffering.max.kbytes": 32 << 10,
                 # For as long as it takes: the offsets wait for it.
                 "delivery.timeout.ms": 0,

@@ -39,8 +39,31 @@ _Answer = TypeVar("_Answer")
 _library_log = logging.getLogger("faust.mevstream")
 
 
+class _Fetched(dict[Any, Any]):
+    """Records by partition. seeks: how often positions had been set when they were fetched."""
+
+    def __init__(self, records: RecordMap, seeks: int) -> None:
+        super().__init__(records)
+        self.seeks = seeks
+
+
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     logger = _library_log
+    seeks = 0
+
+    async def seek_all(self, starts: Mapping[TP, int]) -> None:
+        """Sets the positions of those of these partitions that are assigned."""
+        assigned = self.assignment()
+        for tp, offset in starts.items():
+            if tp in assigned:
+                self.seek(cast(TP, TopicPartition(tp.topic, tp.partition)), offset)
+        self.seeks += 1
+
+    async def _fetch_records(self, *arguments: Any, **options: Any) -> RecordMap:
+        # A fetch may begin before positions are set and end after it: only here is it known which
+        # of them its records are from.
+        records = await super()._fetch_records(*arguments, **options)
+        return cast(RecordMap, _Fetched(records, self.seeks))
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         # Faust reads what is committed only if the whole application works in its own kind of
@@ -64,31 +87,26 @@ class _Consumer(driver.Consumer):
 
     starts: Mapping[TP, int] = MappingProxyType({})
     """Where the partitions that were assigned last begin."""
-    _seeks = 0
 
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
         # Called between an assignment and its first record, and again for whatever was fetched
-        # meanwhile and has to be dropped. Faust's own looks for the committed offset each time,
-        # and stays where it is if there is none yet, or if it is 0: what was dropped is lost then.
-        self._seeks += 1
-        starts = self.starts
-        self._read_offset.update(starts)
-        await self._thread.call_thread(self._seek_all, starts)
-
-    async def _seek_all(self, starts: Mapping[TP, int]) -> None:
-        assigned = self._thread.assignment()
-        for tp, offset in starts.items():
-            if tp in assigned:
-                self._thread.seek(cast(TP, TopicPartition(tp.topic, tp.partition)), offset)
+        # meanwhile and is dropped. Faust's own looks for the committed offset each time, and stays
+        # where it is if there is none yet, or if it is 0: what was dropped is lost then.
+        self._read_offset.update(dict.fromkeys(self.starts))
+        await self._thread.call_thread(self._own_thread.seek_all, self.starts)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:
-        seeks = self._seeks
         records = await super()._getmany(active_partitions, timeout)
-        # These were fetched from where the partitions stood before.
-        return records if seeks == self._seeks else {}
+        # Those that were fetched before the positions were set will be fetched again.
+        is_old = isinstance(records, _Fetched) and records.seeks != self._own_thread.seeks
+        return {} if is_old else records
+
+    @property
+    def _own_thread(self) -> _ConsumerThread:
+        return cast(_ConsumerThread, self._thread)
 
     def on_buffer_full(self, tp: TP) -> None:
         # Faust would leave the partition out, and sleep for a second when all of them are. The

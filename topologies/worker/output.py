@@ -10,12 +10,11 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from mevstream.errors import MevstreamError
+from mevstream.topologies.chain import MAX_LETTER_BYTES
 from mevstream.topologies.worker.records import Outgoing
 
 _POLL_SECONDS = 0.2
 _FULL_SECONDS = 0.005
-# A dead letter holds a record of the largest size with what is to be said about it.
-MAX_MESSAGE_BYTES = 5 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class Delivered(Output):
                 "acks": "all",
                 "enable.idempotence": True,
                 "linger.ms": 0,
-                "message.max.bytes": MAX_MESSAGE_BYTES,
+                "message.max.bytes": MAX_LETTER_BYTES,
                 "queue.buffering.max.kbytes": 256 << 10,
                 # 0: for ever.
                 "message.timeout.ms": 0,

@@ -157,7 +157,7 @@ class _Worker:
                 *(group.run() for group in groups),
             )
         ]
-        done: set[asyncio.Future[Any]] = set()
+        done: set[Any] = set()
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -13,8 +13,9 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from mevstream.errors import MevstreamError
+from mevstream.topologies.chain import MAX_LETTER_BYTES
 from mevstream.topologies.observe.logging import get_logger
-from mevstream.topologies.worker.output import MAX_MESSAGE_BYTES, Member, Output, Position
+from mevstream.topologies.worker.output import Member, Output, Position
 from mevstream.topologies.worker.records import Outgoing, one_line
 
 log = get_logger(__name__)
@@ -85,7 +86,7 @@ class Transactional(Output):
                 "transactional.id": identity,
                 "transaction.timeout.ms": int(TRANSACTION_SECONDS * 1000),
                 "linger.ms": 0,
-                "message.max.bytes": MAX_MESSAGE_BYTES,
+                "message.max.bytes": MAX_LETTER_BYTES,
                 # What is in hand is bounded by the caller.
                 "queue.buffering.max.messages": 0,
                 "queue.buffering.max.kbytes": 2 << 20,
