@@ -160,6 +160,40 @@ def test_workers_that_come_and_go_lose_nothing(field: Field, raw_batches: list[b
     assert third.terminate()[0] == 0
 
 
+def test_partitions_that_move_before_anything_is_committed_lose_nothing(
+    field: Field, raw_batches: list[bytes]
+) -> None:
+    """Workers join one after the other while the first records are fetched: a backlog, taken
+    slowly, so that most partitions have no committed offset when they move."""
+    field.topics(raw=4)
+    values = list(itertools.islice(endless(raw_batches), 1200))
+    field.feed(values, partitions=4)
+    slow = {"MEVSTREAM_WORKER_RECORDS": "1"}
+    workers = [field.worker("parsed", **slow)]
+    for _ in range(3):
+        field.wait(lambda: "partitions assigned" in workers[-1].said(), "assigned")
+        workers.append(field.worker("parsed", **slow))
+    check_whole(field, values)
+    field.wait(lambda: field.lag("parsed") == 0, "all committed")
+
+
+def test_a_worker_ends_in_time_although_the_broker_is_away(
+    field: Field, raw_batches: list[bytes]
+) -> None:
+    field.topics(raw=2)
+    field.feed(raw_batches, partitions=2)
+    worker = field.worker("parsed")
+    field.read(PARSED, at_least(10))
+    broker = psutil.Process(field.kafka.process.pid)
+    broker.suspend()
+    try:
+        code, seconds = worker.terminate()
+    finally:
+        broker.resume()
+    assert code == 0, worker.said()
+    assert seconds < 13
+
+
 def test_a_worker_that_is_asked_to_end_delivers_and_commits_what_it_took(
     field: Field, raw_batches: list[bytes]
 ) -> None:
