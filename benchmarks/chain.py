@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
+from faults.programs import sink_group
+from faults.watch import CommitWatch
 from rich.console import Console
 from rich.table import Table
 
@@ -36,9 +38,9 @@ from benchmarks.machine import (
     producer,
     programs,
     publish,
-    rate_between,
     settings,
     simulated_records,
+    steady_rate,
 )
 from mevstream.cext.decoder import BatchDecoder
 from mevstream.codecs.frames import compress, decompress
@@ -53,11 +55,12 @@ _TIMEOUT = 300.0
 
 @dataclass(slots=True)
 class Throughput:
-    """rate: transactions a second while all of it ran; uses: by process."""
+    """rate: transactions a second, in the middle of the run; transactions: so many of them, and
+    uses: what each process took for them."""
 
     name: str
     rate: float
-    seconds: float
+    transactions: int
     uses: dict[str, Use] = field(default_factory=dict[str, Use])
 
 
@@ -121,36 +124,44 @@ class Bench:
         progress: Callable[[], int],
         total: int,
     ) -> Throughput:
+        started: list[Instance] = []
+
+        def alive() -> int:
+            for one in started:
+                if one.exit_code() is not None:
+                    raise RuntimeError(f"{one.name} ended: {one.log.read_text()[-500:]}")
+            return progress()
+
         with ExitStack() as stack:
             running: dict[str, list[int]] = {
                 server: [one.process.pid] for server, one in self._cluster.servers.items()
             }
             for each, count in wanted:
                 for _ in range(count):
-                    label = f"{each.role}-{self._next()}"
+                    role = each.role if each.role in ("hop", "worker") else f"sink {each.role}"
+                    label = f"{role}-{self._next()}"
                     instance = Instance(each, label, self._cluster.logs)
                     stack.callback(instance.kill)
+                    started.append(instance)
                     running[label] = [instance.pid]
             with Watch(running) as watch:
-                steady, seconds = rate_between(progress, total, low=0.1, high=0.9, timeout=_TIMEOUT)
-        return Throughput(name, steady / total * self.transactions, seconds, watch.uses)
+                rate, units = steady_rate(alive, total, mark=watch.mark, timeout=_TIMEOUT)
+        each = self.transactions / total
+        return Throughput(name, rate * each, round(units * each), watch.uses)
 
     def end_to_end(self, sinks: Sequence[str]) -> Throughput:
-        """raw → parsed → the stores, all at once, from an empty start."""
-        found = programs(self._cluster, links=("parsed",), sinks=sinks, prefix=self._next())
+        """raw → parsed → the stores, all at once; of what every sink has committed. It has to be
+        the first measurement, for sinks begin where mev.parsed does."""
+        prefix = self._next()
+        found = programs(self._cluster, links=("parsed",), sinks=sinks, prefix=prefix)
+        groups = [sink_group(sink, prefix) for sink in sinks]
+        commits = CommitWatch(self._cluster.kafka, groups)
         return self._measure(
             f"raw → parsed → {' and '.join(sinks)}",
             [(one, 1) for one in found],
-            lambda: self._stored(sinks),
-            self.transactions,
+            lambda: min(commits.records(group, PARSED) for group in groups),
+            len(self._records) * MARKETS,
         )
-
-    def _stored(self, sinks: Sequence[str]) -> int:
-        try:
-            [(count,)] = self._cluster.clickhouse("SELECT sum(transactions) FROM slots FINAL")
-        except Exception:
-            return 0
-        return int(count or 0)
 
     def latency(self, seconds: float, first_slot: int) -> list[float]:
         """Milliseconds from produce until a poll() gets the parsed record, at mainnet's rate."""
@@ -268,17 +279,17 @@ def measure(options: argparse.Namespace, tell: Callable[[str], None]) -> Figures
             bench = Bench(cluster, records)
             tell("filling mev.raw")
             bench.fill()
-            for count in options.workers:
-                tell(f"the empty Faust hop, {_count(count)}")
-                figures.throughputs.append(bench.hop(count))
-                tell(f"raw → parsed, {_count(count)}")
-                figures.throughputs.append(bench.workers(count))
             if sinks:
                 tell(f"raw → parsed → {' and '.join(sinks)}")
                 _mevstream(
                     cluster, "migrate", "--server", cluster.servers["clickhouse"].service.address
                 )
                 figures.throughputs.append(bench.end_to_end(sinks))
+            for count in options.workers:
+                tell(f"the empty Faust hop, {_count(count)}")
+                figures.throughputs.append(bench.hop(count))
+                tell(f"raw → parsed, {_count(count)}")
+                figures.throughputs.append(bench.workers(count))
             tell(f"latency at {MAINNET_RATE:,} transactions a second")
             figures.latency = bench.latency(options.seconds, records[-1].slot + 1000)
     tell("what the steps take")
@@ -311,7 +322,7 @@ def show(figures: Figures, console: Console) -> None:
         table.add_column(column, justify="right")
     for one in figures.throughputs:
         own = {n: use for n, use in one.uses.items() if n.startswith(("hop", "worker"))}
-        cpu = sum(use.cpu for use in own.values()) / figures.transactions * 1e6
+        cpu = sum(use.cpu for use in own.values()) / one.transactions * 1e6
         peak = max(use.peak for use in own.values()) / 1e6
         listed = ", ".join(f"{_role(n)} {use.cpu:.1f}" for n, use in one.uses.items())
         table.add_row(one.name, f"{one.rate:,.0f}", f"{cpu:.1f}", f"{peak:,.0f}", listed)
@@ -346,7 +357,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--folder", type=Path, help="where the data goes for the time being")
     parser.add_argument("--json", action="store_true", help="all figures, for machines")
     options = parser.parse_args(arguments)
-    console = Console()
+    console = Console(width=None if Console().is_terminal else 140)
     errors = Console(stderr=True)
     figures = measure(options, lambda line: errors.print(line, highlight=False))
     if options.json:

@@ -8,6 +8,7 @@ acknowledged only when its output has its delivery report.
 
 import asyncio
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,7 +19,9 @@ from confluent_kafka import KafkaError, Message, Producer
 _IN_FLIGHT = 32
 
 
-def application(servers: str, group: str, source: str, target: str, partitions: int) -> Any:
+def application(
+    servers: str, group: str, source: str, target: str, partitions: int, folder: str
+) -> Any:
     producer = Producer(
         {
             "bootstrap.servers": servers,
@@ -31,6 +34,7 @@ def application(servers: str, group: str, source: str, target: str, partitions: 
     app: Any = faust.App(
         group,
         broker=f"kafka://{servers}",
+        datadir=folder,
         web_enabled=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -83,5 +87,6 @@ def application(servers: str, group: str, source: str, target: str, partitions: 
 if __name__ == "__main__":
     uvloop.install()
     servers, group, source, target, partitions = sys.argv[1:]
-    sys.argv = ["faust", "worker", "--loglevel", "warning", "--without-web"]
-    application(servers, group, source, target, int(partitions)).main()
+    sys.argv = ["faust", "worker", "--loglevel", "warn", "--without-web"]
+    with tempfile.TemporaryDirectory() as folder:
+        application(servers, group, source, target, int(partitions), folder).main()

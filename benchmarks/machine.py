@@ -1,6 +1,5 @@
 """The chain on one machine for a benchmark: servers, programs, and what they take of it."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,21 +13,18 @@ import psutil
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from faults.clock import WallClock
+from faults.cluster import Cluster
+from faults.load import raw_batches
+from faults.processes import Instance, Program
+from faults.programs import programs, settings
+
+from mevstream.codecs.headers import RecordHeaders, pack_record
+from mevstream.infra.topics import Cluster as Topics
+from mevstream.topologies.chain import MESSAGES, RAW
+from mevstream.topologies.raw.simulator import Simulator, SimulatorConfig
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-# Servers, programs and the paced chain are those of the fault tests.
-sys.path.insert(0, str(REPOSITORY / "tests"))
-
-from faults.clock import WallClock  # noqa: E402
-from faults.cluster import Cluster  # noqa: E402
-from faults.load import raw_batches  # noqa: E402
-from faults.processes import Instance, Program  # noqa: E402
-from faults.programs import programs, settings  # noqa: E402
-
-from mevstream.codecs.headers import RecordHeaders, pack_record  # noqa: E402
-from mevstream.infra.topics import Cluster as Topics  # noqa: E402
-from mevstream.topologies.chain import MESSAGES, RAW  # noqa: E402
-from mevstream.topologies.raw.simulator import Simulator, SimulatorConfig  # noqa: E402
 
 __all__ = ["Cluster", "Instance", "Program", "WallClock", "programs", "settings"]
 
@@ -116,7 +112,8 @@ def ends(servers: str, topic: str) -> int:
 
 @dataclass(slots=True)
 class Use:
-    """What a process took while it was watched. cpu: seconds; rss: bytes, by time."""
+    """What a process took while it was watched. cpu: seconds, between the marks where there are
+    two; rss: bytes, by time."""
 
     cpu: float = 0.0
     rss: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
@@ -128,7 +125,7 @@ class Use:
 
 class Watch:
     """Samples processes by name until it is left; `uses` then has what each took. A name may stand
-    for several processes, whose sum it is."""
+    for several processes, whose sum it is. `mark` bounds what is counted of their CPU time."""
 
     def __init__(self, processes: Mapping[str, Iterable[int]], seconds: float = 0.5) -> None:
         self.uses = {name: Use() for name in processes}
@@ -137,6 +134,7 @@ class Watch:
             name: [psutil.Process(pid) for pid in pids] for name, pids in processes.items()
         }
         self._every = seconds
+        self._marks: list[dict[str, float]] = []
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
@@ -145,6 +143,9 @@ class Watch:
         self._started = time.monotonic()
         self._thread.start()
         return self
+
+    def mark(self) -> None:
+        self._marks.append({name: self._cpu(name) for name in self.uses})
 
     def __exit__(
         self,
@@ -155,8 +156,10 @@ class Watch:
         self.seconds = time.monotonic() - self._started
         self._done.set()
         self._thread.join()
+        after = {name: self._cpu(name) for name in self.uses}
+        first, last = self._marks if len(self._marks) == 2 else (self._before, after)
         for name, use in self.uses.items():
-            use.cpu = self._cpu(name) - self._before[name]
+            use.cpu = last[name] - first[name]
 
     def _cpu(self, name: str) -> float:
         total = 0.0
@@ -179,23 +182,27 @@ class Watch:
                 self.uses[name].rss.append((now, size))
 
 
-def rate_between(
-    progress: Callable[[], int], total: int, *, low: float, high: float, timeout: float
-) -> tuple[float, float]:
-    """(units a second between the shares `low` and `high` of `total`, seconds from the first unit
-    to the last). Raises RuntimeError where that takes longer than `timeout`."""
+LOW, HIGH = 0.15, 0.9
+
+
+def steady_rate(
+    progress: Callable[[], int], total: int, *, mark: Callable[[], None], timeout: float
+) -> tuple[float, int]:
+    """(units a second, units) between about LOW and HIGH of `total`: without the start, when
+    programs load and caches fill, and without the end. `mark` is called at both. Returns when all
+    is done; raises RuntimeError where that takes longer than `timeout` seconds."""
     end = time.monotonic() + timeout
-    seen: list[tuple[float, int]] = []
-    while not seen or seen[-1][1] < total:
-        if time.monotonic() > end:
-            raise RuntimeError(f"{seen[-1][1] if seen else 0} of {total} within {timeout:.0f} s")
-        seen.append((time.monotonic(), progress()))
-        time.sleep(0.1)
-    within = [(at, count) for at, count in seen if low * total <= count <= high * total]
-    before = [at for at, count in seen if count == 0]
-    (a, first), (b, last) = within[0], within[-1]
-    steady = (last - first) / (b - a) if b > a else float("nan")
-    return steady, seen[-1][0] - (before[-1] if before else seen[0][0])
+    bounds: list[tuple[float, int]] = []
+    while (count := progress()) < total or len(bounds) < 2:
+        now = time.monotonic()
+        if now > end:
+            raise RuntimeError(f"{count:,} of {total:,} within {timeout:.0f} s")
+        if count >= (LOW, HIGH, total + 1)[len(bounds)] * total:
+            bounds.append((now, count))
+            mark()
+        time.sleep(0.05)
+    (a, first), (b, last) = bounds
+    return (last - first) / (b - a), last - first
 
 
 def percentile(values: list[float], share: int) -> float:

@@ -217,6 +217,10 @@ class CommitWatch(Watch):
                 return []
         return [one for one in found if one.offset >= 0]
 
+    def records(self, group: str, topic: str) -> int:
+        """How many records of a topic the group has committed; those of its partitions together."""
+        return sum(one.offset for one in self._committed(group) if one.topic == topic)
+
     def lag(self, group: str) -> int:
         """Records of the group's partitions that it has not committed; -1 while nobody tells."""
         committed = self._committed(group)
