@@ -156,6 +156,8 @@ class SlotOrder(Generic[T]):
         self.position: Position | None = None
         self.released = 0
         """Batches released since the state began: their number in the stream of this partition."""
+        self.forced = 0
+        """How often a bound released something: which batch it was, another time it may not be."""
         self.held_bytes = 0
         self._first_slot = 0
         # The highest (slot, seq) seen of each origin. Not part of the snapshot: what was held
@@ -390,6 +392,7 @@ class SlotOrder(Generic[T]):
 
     def _give_way(self, events: list[Event[T]]) -> None:
         """Releases at least one batch although something may still come before it."""
+        self.forced += 1
         if self._strays and (not self._ahead or self._strays[0] < self._ahead[0]):
             heapq.heappush(self._ahead, heapq.heappop(self._strays))
         if self._ahead:

@@ -1,5 +1,6 @@
 """Exactly once: what a reader of committed records sees, whatever happens to workers and broker."""
 
+import itertools
 import os
 import signal
 import threading
@@ -11,10 +12,12 @@ from collections.abc import Iterator
 from confluent_kafka import Consumer
 from kafka.broker import Kafka
 
-from mevstream.topologies.chain import PARSED, SLOTS
+from mevstream.schemas.dead_letter_pb2 import DeadLetter
+from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, SLOTS
 from mevstream.topologies.worker.output import Member
 from mevstream.topologies.worker.transactions import group_metadata
 from worker.harness import Field, Worker, at_least, endless, results_of, value_of
+from worker.test_state import features_of
 
 MARKETS = 2
 
@@ -111,3 +114,31 @@ def test_a_member_is_told_as_librdkafka_tells_its_own(kafka: Kafka) -> None:
         )
     finally:
         consumer.close()
+
+
+def test_a_state_goes_on_and_nothing_is_there_twice(field: Field, raw_batches: list[bytes]) -> None:
+    """Killed long after its first snapshot, with what cannot be read in between: all is computed
+    again, and nothing is sent again."""
+    field.topics(raw=2, market=MARKETS)
+    values = list(itertools.islice(endless(raw_batches), 300))
+    start(field)
+    # But for the first, none at all; then often enough.
+    for number, seconds in enumerate(("1000", "1000", "0.5"), 1):
+        features = field.worker(
+            "features", "--delivery", "exactly-once", MEVSTREAM_CHECKPOINT_SECONDS=seconds
+        )
+        field.feed(values[100 * (number - 1) : 100 * number], partitions=2)
+        field.read(FEATURES, at_least(MARKETS * (100 * number - 20)))
+        field.produce(PARSED, b"no record", [])
+        field.read(DEAD_LETTER, lambda m, wanted=number: len(m) >= wanted)
+        if number < 3:
+            features.kill()
+        else:
+            field.read(FEATURES, at_least(MARKETS * len(values)))
+            assert features.terminate()[0] == 0, features.said()
+
+    found = Counter((m.partition(), value_of(m)) for m in field.read_all(FEATURES))
+    wanted = enumerate(features_of(values))
+    assert found == Counter((number, value) for number, made in wanted for value in made)
+    letters = [DeadLetter.FromString(value_of(m)) for m in field.read_all(DEAD_LETTER)]
+    assert len(letters) == len({letter.offset for letter in letters}) == 3

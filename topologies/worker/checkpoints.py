@@ -8,7 +8,7 @@ the one before it untouched.
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from google.protobuf.message import DecodeError
@@ -24,8 +24,18 @@ PART_BYTES = 1 << 20
 """The most bytes of state that one record holds."""
 
 _MANIFEST = b"manifest"
+_SENT = b"sent"
 _READ_SECONDS = 60.0
 _SCHEMA = MESSAGES[CHECKPOINTS]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a worker that delivers exactly once has sent: all that follows from the first `batches`
+    batches of the lane, and the dead letters of what it read before `offset`."""
+
+    batches: int = 0
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +43,7 @@ class Snapshot:
     """The state of one market partition of a stage (or of several, fused: `stages`).
 
     offsets: partition of the input of `group` → from where to read on. order: of a SlotOrder.
+    sent: not part of it, but what it was up to date.
     """
 
     number: int
@@ -40,6 +51,7 @@ class Snapshot:
     offsets: Mapping[int, int]
     order: bytes
     stages: Sequence[bytes]
+    sent: Sent = Sent()
 
 
 def write_snapshot(
@@ -71,12 +83,23 @@ def write_snapshot(
     return parts, _record(manifest, _MANIFEST)
 
 
+def write_sent(stage: str, partition: int, sent: Sent) -> Outgoing:
+    """The record that tells what was sent; the newest one counts."""
+    told = Checkpoint(
+        stage=stage, partition=partition, sent_batches=sent.batches, sent_offset=sent.offset
+    )
+    return _keyed(told, _SENT)
+
+
 def _record(checkpoint: Checkpoint, part: bytes) -> Outgoing:
-    place = f"{checkpoint.stage}/{checkpoint.partition}/{checkpoint.number % 2}/"
+    return _keyed(checkpoint, b"%d/" % (checkpoint.number % 2) + part)
+
+
+def _keyed(checkpoint: Checkpoint, key: bytes) -> Outgoing:
     return Outgoing(
         CHECKPOINTS,
         checkpoint.partition,
-        place.encode() + part,
+        f"{checkpoint.stage}/{checkpoint.partition}/".encode() + key,
         compress(checkpoint.SerializeToString()),
         write_headers(RecordHeaders(schema=_SCHEMA)),
     )
@@ -120,7 +143,8 @@ class _Generation:
 def read_snapshot(servers: str, stage: str, partition: int) -> Snapshot | None:
     """The newest snapshot that is whole, None if there is none.
 
-    Reads the partition of mev.checkpoints to the end that it has now. Raises MevstreamError if
+    Reads the partition of mev.checkpoints to the end that it has now, and waits for transactions
+    that are open there. Raises MevstreamError if
     the broker does not answer.
     """
     consumer = Consumer(
@@ -138,16 +162,39 @@ def read_snapshot(servers: str, stage: str, partition: int) -> Snapshot | None:
     )
     try:
         consumer.assign([TopicPartition(CHECKPOINTS, partition, 0)])
-        generations = _read_generations(consumer, f"{stage}/{partition}/".encode())
+        prefix = f"{stage}/{partition}/".encode()
+        generations, sent = _read_generations(consumer, prefix, _end(servers, partition))
     except KafkaException as error:
         raise MevstreamError(f"Kafka at {servers}: {error.args[0].str()}") from None
     finally:
         consumer.close()
     found = [snapshot for generation in generations if (snapshot := generation.snapshot())]
-    return max(found, key=lambda snapshot: snapshot.number, default=None)
+    newest = max(found, key=lambda snapshot: snapshot.number, default=None)
+    return newest and replace(newest, sent=sent)
 
 
-def _read_generations(consumer: Consumer, prefix: bytes) -> list[_Generation]:
+def _end(servers: str, partition: int) -> int:
+    """The end of a partition of mev.checkpoints, with transactions that are still open. What the
+    last owner of a lane committed a moment ago may not be readable yet."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": servers,
+            "group.id": "mevstream-checkpoints",
+            "isolation.level": "read_uncommitted",
+            "log_level": 0,
+        }
+    )
+    try:
+        place = TopicPartition(CHECKPOINTS, partition)
+        return consumer.get_watermark_offsets(place, _READ_SECONDS)[1]
+    finally:
+        consumer.close()
+
+
+def _read_generations(
+    consumer: Consumer, prefix: bytes, behind: int
+) -> tuple[list[_Generation], Sent]:
+    sent = Sent()
     generations: dict[bytes, _Generation] = {}
     end = time.monotonic() + _READ_SECONDS
     while time.monotonic() < end:
@@ -156,7 +203,9 @@ def _read_generations(consumer: Consumer, prefix: bytes) -> list[_Generation]:
             continue
         if (error := message.error()) is not None:
             if error.code() == KafkaError._PARTITION_EOF:  # pyright: ignore[reportPrivateUsage]
-                return list(generations.values())
+                if (message.offset() or 0) >= behind:
+                    return list(generations.values()), sent
+                continue
             if not error.retriable():
                 raise KafkaException(error)
             continue
@@ -170,6 +219,9 @@ def _read_generations(consumer: Consumer, prefix: bytes) -> list[_Generation]:
             checkpoint = Checkpoint.FromString(read)
         except (InputError, DecodeError):
             # A part that is damaged leaves its snapshot without it.
+            continue
+        if generation == _SENT:
+            sent = Sent(checkpoint.sent_batches, checkpoint.sent_offset)
             continue
         generations.setdefault(generation, _Generation()).take(checkpoint, part)
     raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # pyright: ignore[reportPrivateUsage]

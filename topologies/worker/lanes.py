@@ -6,7 +6,7 @@ given, so what a crash repeats is the same records again.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -19,11 +19,13 @@ from mevstream.topologies.chain import DEAD_LETTER, MESSAGES, SLOTS, Link, Recor
 from mevstream.topologies.observe import metrics
 from mevstream.topologies.observe.logging import get_logger
 from mevstream.topologies.order import Arrival, Duplicate, Event, Gap, Late, Released, SlotOrder
-from mevstream.topologies.worker.checkpoints import Snapshot, write_snapshot
+from mevstream.topologies.worker.checkpoints import Sent, Snapshot, write_sent, write_snapshot
+from mevstream.topologies.worker.output import Position
 from mevstream.topologies.worker.progress import Track
 from mevstream.topologies.worker.records import (
     Incoming,
     Message,
+    Outgoing,
     Partitions,
     Placed,
     pack,
@@ -65,6 +67,11 @@ class Lane:
     """One market partition of `links`, which follow one another; the first one's input comes in.
 
     `name` is what its snapshots are called, `group` the consumer group whose offsets they have.
+
+    exact: with an output of transactions, what a crash repeats is computed again, and not sent
+    again. The batches come in the same order again, so a number tells which they are: that of the
+    last one sent is in the transaction that sent it (`Sent`). Where a bound, not the batches
+    alone, made the order, a snapshot is in that transaction, too: nothing before it is repeated.
     """
 
     def __init__(
@@ -77,6 +84,7 @@ class Lane:
         partitions: Partitions,
         origins: int,
         bounds: OrderBounds,
+        exact: bool = False,
     ) -> None:
         self.name = lane_name(links)
         self.number = number
@@ -101,6 +109,13 @@ class Lane:
         # What was released, per partition of the input, and what the newest snapshot says of it.
         self._tracks: dict[int, Track] = {}
         self._taken: dict[int, int] = {}
+        self._exact = exact
+        self._sent = Sent()  # when the lane began
+        self._released = 0
+        self._forced = 0
+        self._has_sent = False
+        self._next = 0  # offset behind the last record that came
+        self._reports: list[Outgoing] = []  # of gaps before the next batch
         self._batches = asyncio.Lock()
         self._saving = asyncio.Lock()
 
@@ -109,25 +124,40 @@ class Lane:
     async def add(self, part: Part) -> None:
         """Takes a batch; those of one partition of the group's input come with rising offsets."""
         async with self._batches:
+            self._next = part.offset + 1
             self._track(part.partition).begin(part.offset)
             try:
                 arrival = self._arrival(part)
             except InputError as error:
                 await self._reject(part, error)
-                return
-            await self._handle(self._order.add(arrival, time.monotonic()))
+            else:
+                await self._handle(self._order.add(arrival, time.monotonic()))
+            await self._keep()
 
     async def skip(self, partition: int, offset: int) -> None:
         """There is nothing for this lane in a record of the group's input."""
         async with self._batches:
-            track = self._track(partition)
-            track.begin(offset)
-            track.done(offset)
+            self._skip(partition, offset)
+
+    async def refuse(self, partition: int, offset: int, letter: Outgoing) -> None:
+        """Takes the dead letter of a record that cannot be read."""
+        async with self._batches:
+            self._skip(partition, offset)
+            self._meter.dead_letters += 1
+            await self._send_letter(offset, letter)
+            await self._keep()
+
+    def _skip(self, partition: int, offset: int) -> None:
+        self._next = offset + 1
+        track = self._track(partition)
+        track.begin(offset)
+        track.done(offset)
 
     async def tick(self) -> None:
         """To be called about every second while records are read."""
         async with self._batches:
             await self._handle(self._order.tick(time.monotonic()))
+            await self._keep()
 
     @property
     def held(self) -> tuple[int, int]:
@@ -169,16 +199,19 @@ class Lane:
                 self._meter.duplicates += 1
                 self._through(event.arrival.payload)
             else:
-                await self._report(event)
+                self._report(event)
         self._meter.buffer_records, self._meter.buffer_bytes = self.held
 
     async def _release(self, part: Part) -> None:
+        self._released += 1
         try:
             records = pack(self._run(part))
         except Exception as error:
             if not isinstance(error, InputError):
                 log.exception("stage failed", stage=self.name, partition=self.number)
-            await self._reject(part, error)
+            self._meter.dead_letters += 1
+            self._through(part)
+            await self._publish([reject(part.record, self.name, error, self._partitions)])
             return
         for link, topics in ((link, link.outputs) for link in self._links):
             meter = metrics.METRICS.stage(link.name)
@@ -195,7 +228,35 @@ class Lane:
             headers.slot,
         )
         self._through(part)
-        await self._sends.send(records)
+        await self._publish(records)
+
+    async def _publish(self, records: Sequence[Outgoing]) -> None:
+        """Sends what follows from a batch that was released, unless that was done."""
+        reports, self._reports = self._reports, []
+        if self._released > self._sent.batches:
+            await self._send([*reports, *records])
+
+    async def _send_letter(self, offset: int, letter: Outgoing) -> None:
+        """Sends the dead letter of the record at `offset`, unless that was done. (One that had to
+        wait for its turn is sent when it has it, whatever came meanwhile.)"""
+        if offset >= self._sent.offset or offset + 1 != self._next:
+            await self._send([letter])
+
+    async def _send(self, records: Sequence[Outgoing]) -> None:
+        if not self._exact:
+            await self._sends.send(records)
+            return
+        sent = Sent(max(self._released, self._sent.batches), max(self._next, self._sent.offset))
+        self._has_sent = True
+        mark = write_sent(self.name, self.number, sent)
+        await self._sends.send(records, self._position(self.safe), mark)
+
+    def _position(self, safe: Mapping[int, int]) -> Position | None:
+        """What the group commits with what is sent: no transaction is without it, because it is
+        what the group refuses of a member that has lost the partition."""
+        if not self._exact:
+            return None
+        return Position(self._links[0].input, self.number, safe.get(self.number, 0))
 
     def _run(self, part: Part) -> list[Placed]:
         """What all stages make of a batch. What one stage gives the next one is published, too."""
@@ -214,10 +275,11 @@ class Lane:
     async def _reject(self, part: Part, error: Exception) -> None:
         self._meter.dead_letters += 1
         self._through(part)
-        await self._sends.send([reject(part.record, self.name, error, self._partitions)])
+        letter = reject(part.record, self.name, error, self._partitions)
+        await self._send_letter(part.offset, letter)
 
-    async def _report(self, gap: Gap) -> None:
-        """Tells mev.slots what was waited for in vain."""
+    def _report(self, gap: Gap) -> None:
+        """Tells mev.slots, with the next batch, what was waited for in vain."""
         self._meter.gaps += 1
         end = gap.first if gap.end is None else min(gap.end, gap.first + _MOST_MISSING)
         status = SlotStatus(
@@ -238,7 +300,7 @@ class Lane:
         )
         source = Incoming(self._links[0].input, self.number, -1, None, None, ())
         record = Record(SLOTS, status.SerializeToString())
-        await self._sends.send(pack(place([record], source, None, self._partitions)))
+        self._reports += pack(place([record], source, None, self._partitions))
 
     def _through(self, part: Part) -> None:
         self._tracks[part.partition].done(part.offset)
@@ -255,6 +317,8 @@ class Lane:
         for stage, state in zip(stages, snapshot.stages, strict=True):
             stage.restore(state)
         self._number = snapshot.number
+        self._released = self._order.released
+        self._sent = snapshot.sent if self._exact else Sent()
         self.restored = True
         if snapshot.group == self._group:
             self.safe = dict(snapshot.offsets)
@@ -268,33 +332,58 @@ class Lane:
         last one."""
         async with self._saving:
             async with self._batches:
-                offsets = {
-                    number: track.position
-                    for number, track in self._tracks.items()
-                    if track.position is not None
-                }
-                if offsets == self._taken:
-                    return
-                self._number += 1
-                snapshot = Snapshot(
-                    number=self._number,
-                    group=self._group,
-                    offsets=self.safe | offsets,
-                    order=self._order.snapshot(),
-                    stages=[stage.snapshot() for stage in self._stateful()],
-                )
+                snapshot = self._snapshot()
                 before = self._sends.count
-                self._taken = offsets
+            if snapshot is None:
+                return
             parts, manifest = await asyncio.to_thread(
                 write_snapshot, self.name, self.number, snapshot
             )
             # Whoever restores this snapshot will not send again what came before it.
             await self._sends.wait(before)
-            await self._sends.wait(await self._sends.send(parts))
-            await self._sends.wait(await self._sends.send([manifest]))
-            self.safe = dict(snapshot.offsets)
-            meter = self._meter.partition(self._links[0].input, self.number)
-            meter.checkpointed(sum(map(len, snapshot.stages)) + len(snapshot.order))
+            await self._sends.wait(await self._sends.send(parts, self._position(self.safe)))
+            position = self._position(snapshot.offsets)
+            await self._sends.wait(await self._sends.send([manifest], position))
+            self._saved(snapshot)
+
+    async def _keep(self) -> None:
+        """Where what was sent just now would not be the same again, and where there is nothing to
+        begin with yet, sends a snapshot in the same transaction."""
+        first = not self._number and self._has_sent
+        if not self._exact or not (first or self._order.forced > self._forced):
+            return
+        self._forced = self._order.forced
+        if (snapshot := self._snapshot()) is not None:
+            parts, manifest = write_snapshot(self.name, self.number, snapshot)
+            position = self._position(snapshot.offsets)
+            count = await self._sends.send([*parts, manifest], position)
+            self._sends.after(count, lambda: self._saved(snapshot))
+
+    def _snapshot(self) -> Snapshot | None:
+        """The state of now, None if nothing has come since the last one."""
+        offsets = {
+            number: track.position
+            for number, track in self._tracks.items()
+            if track.position is not None
+        }
+        if offsets == self._taken:
+            return None
+        self._number += 1
+        self._taken = offsets
+        return Snapshot(
+            number=self._number,
+            group=self._group,
+            offsets=self.safe | offsets,
+            order=self._order.snapshot(),
+            stages=[stage.snapshot() for stage in self._stateful()],
+        )
+
+    def _saved(self, snapshot: Snapshot) -> None:
+        """The snapshot is safe."""
+        for number, offset in snapshot.offsets.items():
+            self.safe[number] = max(offset, self.safe.get(number, 0))
+        meter = self._meter.partition(self._links[0].input, self.number)
+        meter.checkpointed(sum(map(len, snapshot.stages)) + len(snapshot.order))
 
 
 def lane_name(links: Sequence[Link]) -> str:

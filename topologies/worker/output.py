@@ -20,12 +20,12 @@ _FULL_SECONDS = 0.005
 @dataclass(frozen=True, slots=True)
 class Position:
     """What may be committed of the input: `offset` is the next one to read. `generation` is the
-    consumer group's when the input was taken."""
+    consumer group's when the input was taken, None where it is surely the one of now."""
 
     topic: str
     partition: int
     offset: int
-    generation: int
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,18 @@ class Output(Protocol):
     `done` is called."""
 
     async def send(
-        self, records: Sequence[Outgoing], position: Position | None, done: Callable[[], None]
+        self,
+        records: Sequence[Outgoing],
+        position: Position | None,
+        done: Callable[[], None],
+        mark: Outgoing | None = None,
     ) -> None:
         """Sends `records`; `done` is called when none of them can be lost any more, and never if
-        they might be. May wait until there is room."""
+        they might be. May wait until there is room.
+
+        mark: goes into the same transaction, where only the last one of its key is of use. It is
+        not sent where there are no transactions.
+        """
         ...
 
     async def revoked(self) -> None:
@@ -113,7 +121,11 @@ class Delivered(Output):
         self._poller.start()
 
     async def send(
-        self, records: Sequence[Outgoing], position: Position | None, done: Callable[[], None]
+        self,
+        records: Sequence[Outgoing],
+        position: Position | None,
+        done: Callable[[], None],
+        mark: Outgoing | None = None,
     ) -> None:
         if not records:
             done()

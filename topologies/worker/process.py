@@ -90,8 +90,9 @@ def run_worker(settings: Settings, plans: Sequence[GroupPlan], *, supervised: bo
     supervised: a parent process makes that new start; always so where delivery is exactly once.
     """
     if settings.delivery == "exactly-once":
-        for link in (link for plan in plans for link in plan.links if link.stateful):
-            raise MevstreamError(f"{link.name} has a state: it runs at least once only")
+        for plan in plans:
+            if plan.alone:
+                raise MevstreamError(f"{plan.name}: fused links deliver at least once only")
     configure(settings.log_level)
     child = supervise() if supervised or settings.delivery == "exactly-once" else None
     # Faust's consumer thread makes a loop of its own.
@@ -184,6 +185,7 @@ class _Worker:
                 wait_seconds=settings.order_wait_seconds,
                 bytes=settings.order_bytes,
             ),
+            exact=settings.delivery == "exactly-once",
         )
         processor: Processor
         if first.stateful:

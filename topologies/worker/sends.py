@@ -20,7 +20,12 @@ class Sends:
         self._asked = itertools.count()
         self.count = 0
 
-    async def send(self, records: Sequence[Outgoing], position: Position | None = None) -> int:
+    async def send(
+        self,
+        records: Sequence[Outgoing],
+        position: Position | None = None,
+        mark: Outgoing | None = None,
+    ) -> int:
         """Sends records; returns how many sends there were with this one."""
         number = self.count
         self.count += 1
@@ -31,7 +36,7 @@ class Sends:
             while self._waiting and self._waiting[0][0] <= (self._track.position or 0):
                 heapq.heappop(self._waiting)[2]()
 
-        await self._output.send(records, position, done)
+        await self._output.send(records, position, done, mark)
         return number + 1
 
     def after(self, count: int, callback: Callable[[], None]) -> None:

@@ -34,12 +34,14 @@ _WATERMARK_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateSettings:
-    """checkpoint_seconds: from one snapshot of a lane to the next."""
+    """checkpoint_seconds: from one snapshot of a lane to the next. exact: delivery is exactly
+    once."""
 
     servers: str
     group: str
     checkpoint_seconds: float
     bounds: OrderBounds
+    exact: bool = False
 
 
 class LanesProcessor:
@@ -97,10 +99,8 @@ class LanesProcessor:
         try:
             message = read_message(record, self._partitions)
         except Exception as error:
-            self._meter.dead_letters += 1
             letter = reject(record, self._links[0].name, error, self._partitions)
-            await self._sends.send([letter])
-            await lane.skip(record.partition, record.offset)
+            await lane.refuse(record.partition, record.offset, letter)
         else:
             await lane.add(Part(record, message, record.partition, record.offset))
         self._sends.after(self._sends.count, leave)
@@ -132,6 +132,7 @@ class LanesProcessor:
             partitions=self._partitions,
             origins=self._partitions(RAW),
             bounds=self._settings.bounds,
+            exact=self._settings.exact,
         )
         if snapshot is not None:
             lane.restore(snapshot)

@@ -49,6 +49,7 @@ class _Item:
     records: Sequence[Outgoing]
     position: Position | None
     done: Callable[[], None]
+    mark: Outgoing | None
 
 
 class Transactional(Output):
@@ -100,6 +101,7 @@ class Transactional(Output):
         # The open transaction.
         self._open = False
         self._offsets: dict[tuple[str, int], int] = {}
+        self._marks: dict[tuple[int, bytes | None], Outgoing] = {}
         self._sent: list[Callable[[], None]] = []
         self._some = asyncio.Event()
         self._due = asyncio.Event()
@@ -111,17 +113,23 @@ class Transactional(Output):
     # -- called by the group ----------------------------------------------------------------------
 
     async def send(
-        self, records: Sequence[Outgoing], position: Position | None, done: Callable[[], None]
+        self,
+        records: Sequence[Outgoing],
+        position: Position | None,
+        done: Callable[[], None],
+        mark: Outgoing | None = None,
     ) -> None:
+        """Does not wait: what is sent without a pause in between is one transaction."""
         member = self._member
-        if member is None or (position and position.generation != member.generation):
+        generation = position.generation if position else None
+        if member is None or generation not in (None, member.generation):
             # The group sends nothing between `revoked` and `assigned`. If it did, these records
             # would be another member's, and only a new start is sure to leave them to it.
             self._break("a record came when its partition was not assigned")
         if self._error is not None:
             return
         self._settled.clear()
-        item = _Item(records, position, done)
+        item = _Item(records, position, done, mark)
         if self._open:
             self._produce(item)
         else:
@@ -178,7 +186,7 @@ class Transactional(Output):
         self._due.clear()
         self._producer.begin_transaction()
         self._open = True
-        while self._items and not self._due.is_set():
+        while self._items:
             self._produce(self._items.popleft())
         if not self._hurry:
             with suppress(TimeoutError):
@@ -198,16 +206,12 @@ class Transactional(Output):
     def _produce(self, item: _Item) -> None:
         try:
             for record in item.records:
-                self._producer.produce(
-                    record.topic,
-                    record.value,
-                    record.key,
-                    record.partition,
-                    headers=record.headers,  # pyright: ignore[reportArgumentType]
-                )
+                self._produce_record(record)
         except (KafkaException, BufferError) as error:
             self._break(one_line(error))
             return
+        if item.mark is not None:
+            self._marks[item.mark.partition, item.mark.key] = item.mark
         if (position := item.position) is not None:
             place = position.topic, position.partition
             self._offsets[place] = max(position.offset, self._offsets.get(place, 0))
@@ -215,9 +219,20 @@ class Transactional(Output):
         if len(self._sent) >= self._most:
             self._due.set()
 
+    def _produce_record(self, record: Outgoing) -> None:
+        self._producer.produce(
+            record.topic,
+            record.value,
+            record.key,
+            record.partition,
+            headers=record.headers,  # pyright: ignore[reportArgumentType]
+        )
+
     async def _commit(self, metadata: Any) -> None:
         offsets = [TopicPartition(*place, at) for place, at in self._offsets.items()]
-        self._offsets = {}
+        for mark in self._marks.values():
+            self._produce_record(mark)
+        self._offsets, self._marks = {}, {}
 
         def commit() -> None:
             self._producer.send_offsets_to_transaction(offsets, metadata, _CALL_SECONDS)
