@@ -16,6 +16,7 @@ from confluent_kafka import (
 
 from mevstream.codecs.headers import Header
 from mevstream.errors import MevstreamError
+from mevstream.infra.kafka_errors import kafka_error
 
 _CONTACT_SECONDS = 5
 _SILENCE_SECONDS = 15
@@ -174,8 +175,7 @@ class Reader:
         try:
             yield
         except KafkaException as error:
-            told = error.args[0].str()
-            raise MevstreamError(f"Kafka at {self._servers}: {told}") from None
+            raise kafka_error(self._servers, error.args[0]) from None
 
 
 def headers_of(message: Message) -> list[Header]:

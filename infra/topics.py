@@ -23,6 +23,7 @@ from confluent_kafka.admin import (
 from confluent_kafka.cimpl import NewTopic
 
 from mevstream.errors import MevstreamError
+from mevstream.infra.kafka_errors import kafka_error
 from mevstream.topologies.chain import (
     CHAIN,
     CHECKPOINTS,
@@ -273,4 +274,4 @@ class Cluster:
             raise MevstreamError(f"Kafka at {self._servers} does not answer") from None
 
     def _error(self, error: KafkaException) -> MevstreamError:
-        return MevstreamError(f"Kafka at {self._servers}: {error.args[0].str()}")
+        return kafka_error(self._servers, error.args[0])

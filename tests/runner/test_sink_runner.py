@@ -362,7 +362,9 @@ def test_what_is_not_there_at_the_start_is_an_error(scene: Scene) -> None:
         assert len(sink.errors) == 1
         return sink.errors[0]
 
-    assert error_of(servers="127.0.0.1:1").startswith("error: Kafka at 127.0.0.1:1: ")
+    assert error_of(servers="127.0.0.1:1").startswith(
+        "error: Kafka at 127.0.0.1:1 does not answer "
+    )
     assert "there is no topic nothing (`mevstream topics" in error_of(topic="nothing")
     scene.flag("away")
     assert error_of() == "error: store: it is away"

@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from mevstream.cext.split import split
 from mevstream.codecs.headers import Header, RecordHeaders, pack_record
 from mevstream.errors import InputError, MevstreamError
+from mevstream.infra.kafka_errors import kafka_error
 from mevstream.schemas.raw_pb2 import RawBatch
 from mevstream.topologies.chain import MESSAGES, RAW
 from mevstream.topologies.observe.tracing import new_trace
@@ -166,7 +167,7 @@ class RawProducer:
                 on_delivery=delivered,
             )
         except KafkaException as error:
-            raise MevstreamError(f"Kafka at {self._servers}: {error.args[0].str()}") from None
+            raise kafka_error(self._servers, error.args[0]) from None
         self._next = (self._next + 1) % self._partitions
 
     def _count(self, batch: Batch, size: int) -> None:
@@ -190,7 +191,7 @@ class RawProducer:
         try:
             topics = self._client.list_topics(timeout=_CONTACT_SECONDS).topics
         except KafkaException as error:
-            raise MevstreamError(f"Kafka at {self._servers}: {error.args[0].str()}") from None
+            raise kafka_error(self._servers, error.args[0]) from None
         if self._topic not in topics:
             raise MevstreamError(
                 f"{self._servers}: there is no topic {self._topic} "

@@ -1,0 +1,25 @@
+"""What is told when Kafka does not do what it was asked."""
+
+from typing import Any
+
+from confluent_kafka import KafkaError
+
+from mevstream.errors import MevstreamError
+
+# All of them: nobody was there, or nobody spoke Kafka's protocol. Its own words name no remedy.
+_NO_ANSWER = {
+    KafkaError._TRANSPORT,  # pyright: ignore[reportPrivateUsage]
+    KafkaError._ALL_BROKERS_DOWN,  # pyright: ignore[reportPrivateUsage]
+    KafkaError._TIMED_OUT,  # pyright: ignore[reportPrivateUsage]
+    KafkaError._RESOLVE,  # pyright: ignore[reportPrivateUsage]
+}
+
+
+def kafka_error(servers: str, error: Any) -> MevstreamError:
+    """One line about a KafkaError that the brokers `servers` were the cause of."""
+    if error.code() in _NO_ANSWER:
+        return MevstreamError(
+            f"Kafka at {servers} does not answer (`mevstream stack up` starts one here, "
+            "MEVSTREAM_KAFKA names another)"
+        )
+    return MevstreamError(f"Kafka at {servers}: {error.str()}")
