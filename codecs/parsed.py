@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import ArrayLike, NDArray
 
@@ -86,6 +87,11 @@ class ParsedMessage(EnvelopeView):
         self.names = list(message.names)
         self.partition, self.partitions = message.partition, message.partitions
         self.n_tx, self.n_swaps, self.n_malformed = n_tx, n_swaps, n_malformed
+
+    @property
+    def n_home(self) -> int:
+        """How many of the transactions have their home in this part."""
+        return self.n_tx - int(np.count_nonzero(parsed_column(self, "tx_replica")))
 
     def _check_envelope(self) -> None:
         for name in ("blockhash", "parent_blockhash"):

@@ -64,6 +64,8 @@ def test_rows_are_those_of_an_embedded_run(
     assert contents(engine) == embedded(tmp_path / "store", blocks)
     assert engine.rows("SELECT count() FROM v_slot_check WHERE differs") == [(0,)]
     assert sink.stored.swaps == engine.rows("SELECT sum(swaps) FROM slots FINAL")[0][0]
+    told = sum(map(sink.transactions, read))
+    assert told == sum(len(RawBatch.FromString(each).transactions) for each in blocks)
 
 
 def test_what_comes_again_changes_nothing(

@@ -442,5 +442,5 @@ def stage(name: str) -> StageMeter:
 
 
 def store_state(name: str, up: bool) -> None:
-    """Tells whether a store (`clickhouse`, `redis`, `lake`, `kafka`) answers."""
+    """Tells whether a store (`clickhouse`, `lake`, `hot`, `kafka`) answers."""
     METRICS.stores[name] = up

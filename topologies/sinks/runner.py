@@ -25,6 +25,7 @@ from confluent_kafka import (
 
 from mevstream.codecs.headers import RecordHeaders, unpack_record
 from mevstream.errors import InputError, MevstreamError
+from mevstream.infra.kafka_errors import kafka_error
 from mevstream.topologies.chain import DEAD_LETTER, MESSAGES
 from mevstream.topologies.observe import health, metrics, tracing
 from mevstream.topologies.observe.logging import get_logger
@@ -284,7 +285,7 @@ class SinkRunner(Generic[Item]):
             self._meter.partition(*held.place).handled(
                 held.offset,
                 held.stored_size,
-                0,
+                self._sink.transactions(held.item),
                 held.produced_ns,
                 headers.first_seen_ns,
                 headers.slot,
@@ -499,7 +500,7 @@ class SinkRunner(Generic[Item]):
         try:
             topics = client.list_topics(timeout=_CONTACT_SECONDS).topics
         except KafkaException as error:
-            raise MevstreamError(f"Kafka at {self._servers}: {error.args[0].str()}") from None
+            raise kafka_error(self._servers, error.args[0]) from None
         for name in (*self._sink.topics, self._dead_letters):
             if name not in topics:
                 raise MevstreamError(

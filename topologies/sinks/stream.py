@@ -56,6 +56,10 @@ class StreamSink(ABC, Generic[Item]):
         """What `store` needs of a record; it may keep views on `delivery.value`. Raises
         InputError for one that is not what its topic says: the caller dead-letters it."""
 
+    def transactions(self, item: Item) -> int:
+        """How many transactions have their home in a record, for the metrics."""
+        return 0
+
     @abstractmethod
     def store(self, items: Sequence[Item]) -> None:
         """Called with everything read since the last `store` that returned, those of one

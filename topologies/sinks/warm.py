@@ -95,7 +95,7 @@ class WarmSink(StreamSink[WarmItem]):
     votes: vote transactions become rows, too (`slots` counts them in any case).
     """
 
-    name = "warm"
+    name = "clickhouse"
     topics = (PARSED, FEATURES, SLOTS, DEAD_LETTER)
 
     def __init__(self, connect: Callable[[], Engine], *, votes: bool = False) -> None:
@@ -118,6 +118,9 @@ class WarmSink(StreamSink[WarmItem]):
     def read(self, delivery: Delivery) -> WarmItem:
         value = _READERS[delivery.topic](delivery)
         return WarmItem(delivery.topic, delivery.partition, delivery.offset, value)
+
+    def transactions(self, item: WarmItem) -> int:
+        return item.value.n_home if isinstance(item.value, ParsedMessage) else 0
 
     def store(self, items: Sequence[WarmItem]) -> None:
         if self._engine is None:

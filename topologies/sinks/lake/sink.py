@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
+from mevstream.topologies.chain import PARSED
 from mevstream.topologies.sinks.columns import Run
 from mevstream.topologies.sinks.lake.coverage import Span
 from mevstream.topologies.sinks.lake.files import FileWriter
@@ -62,6 +63,9 @@ class LakeSink(StreamSink[Part]):
 
     def read(self, delivery: Delivery) -> Part:
         return TOPICS[delivery.topic].read(delivery)
+
+    def transactions(self, item: Part) -> int:
+        return item.payload.n_home if item.topic == PARSED else 0
 
     def store(self, items: Sequence[Part]) -> None:
         begun = self._clock()
