@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     clickhouse_timeout: float = Field(
         300, gt=0, description="seconds that a statement may take to answer"
     )
+    warm_days: int = Field(
+        7, ge=1, le=3650, description="how long the warm store keeps a row (`mevstream migrate`)"
+    )
     valkey_port: int = Field(6379, ge=1, le=65535, description="port of the local Valkey")
     s3_port: int = Field(
         8333, ge=1, le=55531, description="port of the local S3 server, which needs the next 9, too"

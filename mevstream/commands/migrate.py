@@ -11,14 +11,15 @@ def migrate(
     data: Data = None,
     server: Annotated[
         str | None,
-        typer.Option(help="host:port of a ClickHouse server that holds the store instead."),
+        typer.Option(metavar="HOST:PORT", help="A ClickHouse server that holds the store instead."),
     ] = None,
     status: Annotated[bool, typer.Option("--status", help="Only list what is applied.")] = False,
 ) -> None:
     """Create or update the tables and views of the warm store.
 
-    `run` does this by itself. Migrations that were applied must not have changed since. User,
-    password and TLS for a server come from MEVSTREAM_CLICKHOUSE_… in the environment.
+    `run` and `sink clickhouse` do this by themselves. How long rows are kept, $MEVSTREAM_WARM_DAYS
+    (7), is set by this command alone. Migrations that were applied must not have changed since.
+    User, password and TLS for a server come from MEVSTREAM_CLICKHOUSE_… in the environment.
 
     Example: mevstream migrate --server 127.0.0.1:9000 --status
     """
@@ -42,8 +43,12 @@ def migrate(
         migrations.check(known, before)
         if not status:
             migrations.migrate(engine, known)
+            migrations.keep(engine, settings.warm_days)
+        kept = migrations.kept_days(engine)
     finally:
         engine.close()
     for migration in known:
         missing = "pending" if status else "applied now"
         typer.echo(f"{migration.name}  {'applied' if migration.number in before else missing}")
+    for days in sorted(set(kept.values())):
+        typer.echo(f"rows are kept {days} days")

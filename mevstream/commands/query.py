@@ -27,7 +27,7 @@ def query(
     write: Annotated[bool, typer.Option("--write", help="Allow changes to the store.")] = False,
     server: Annotated[
         str | None,
-        typer.Option(help="Query the ClickHouse server at host:port instead."),
+        typer.Option(metavar="HOST:PORT", help="Query this ClickHouse server instead."),
     ] = None,
     lake: Annotated[
         bool, typer.Option("--lake", help="Query the Parquet lake instead ($MEVSTREAM_LAKE).")

@@ -33,7 +33,7 @@ def replay(
     server: Annotated[
         str | None,
         typer.Option(
-            help="host:port of the ClickHouse server to write to (default: the local stack's)."
+            metavar="HOST:PORT", help="ClickHouse server to write to (default: the local stack's)."
         ),
     ] = None,
     run_id: Annotated[

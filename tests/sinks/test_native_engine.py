@@ -18,7 +18,7 @@ from mevstream.topologies.raw.sources import open_sources
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 from mevstream.topologies.sinks.columns import Flush, Rows, Run
 from mevstream.topologies.sinks.engine import EngineError
-from mevstream.topologies.sinks.migrations import applied, load, migrate
+from mevstream.topologies.sinks.migrations import applied, keep, kept_days, load, migrate
 from mevstream.topologies.sinks.native_columns import write_column
 from mevstream.topologies.sinks.native_engine import NativeEngine, Server, configured_server
 from sinks.conftest import Front
@@ -28,6 +28,28 @@ def test_migrations_run_unchanged_on_a_server(engine: NativeEngine) -> None:
     assert [migration.number for migration in migrate(engine)] == [m.number for m in load()]
     assert migrate(engine) == []
     assert applied(engine) == {m.number: (m.name, m.checksum) for m in load()}
+
+
+def test_rows_are_kept_as_long_as_is_set(engine: NativeEngine, tmp_path: Path) -> None:
+    embedded = ChdbEngine(tmp_path / "store")
+    try:
+        for one in (engine, embedded):
+            migrate(one)
+            tables = list(kept_days(one))
+            assert {"slots", "swaps", "transactions", "market_data"} < set(tables)
+            assert set(kept_days(one).values()) == {7}
+            assert keep(one, 30) == tables
+            one.execute(
+                "INSERT INTO slot_gaps (chain, slot, ingested_at) SELECT 'c', 1, now() - 864000"
+            )
+            for days, left in ((12, 1), (9, 0)):
+                assert keep(one, days) == tables
+                assert keep(one, days) == []
+                assert set(kept_days(one).values()) == {days}
+                one.execute("OPTIMIZE TABLE slot_gaps FINAL")
+                assert one.rows("SELECT count() FROM slot_gaps") == [(left,)]
+    finally:
+        embedded.close()
 
 
 def test_a_block_of_every_column_is_the_same_as_in_the_embedded_engine(

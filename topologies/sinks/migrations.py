@@ -95,6 +95,28 @@ def migrate(engine: Engine, migrations: list[Migration] | None = None) -> list[M
     return missing
 
 
+def kept_days(engine: Engine) -> dict[str, int]:
+    """Table → days that its rows are kept after they were written."""
+    rows = engine.rows(
+        r"SELECT name, extract(create_table_query, 'TTL ingested_at \\+ toIntervalDay\\((\\d+)\\)')"
+        " AS days FROM system.tables WHERE database = currentDatabase() AND days != ''"
+        " ORDER BY name"
+    )
+    return {_text(table): int(days) for table, days in rows}
+
+
+def keep(engine: Engine, days: int) -> list[str]:
+    """Sets how long rows are kept, those too that are there, and returns the tables where that
+    was a change. Returns when the server has worked out anew when each part of them is due."""
+    changed = [table for table, before in kept_days(engine).items() if before != days]
+    for table in changed:
+        engine.execute(
+            f"ALTER TABLE {table} MODIFY TTL ingested_at + INTERVAL {days} DAY "
+            "SETTINGS mutations_sync = 2"
+        )
+    return changed
+
+
 def check(known: list[Migration], done: dict[int, tuple[str, str]]) -> None:
     """Raises MevstreamError if what was applied is not a beginning of what is known."""
     by_number = {migration.number: migration for migration in known}
