@@ -23,7 +23,7 @@ class Store:
         self.folder = folder
         self.totals = Totals()
 
-    def run(self, batches: Iterable[bytes], *, flush: int = 100_000, **options: bool) -> Stored:
+    def run(self, batches: Iterable[bytes], *, flush: int = 100_000, **options: Any) -> Stored:
         limits = Limits(transactions=flush)
         with ClickHouseSink(ChdbEngine(self.folder), limits=limits, **options) as sink:
             self.totals = EmbeddedRuntime(sink, stand_in()).run(batches)
