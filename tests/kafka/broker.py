@@ -45,7 +45,11 @@ class Kafka:
     def start(self) -> None:
         """Returns when the broker answers."""
         self.process = ServiceProcess(self._service)
-        self.process.wait_ready()
+        try:
+            self.process.wait_ready()
+        except BaseException:
+            self.process.kill()
+            raise
 
     def restart(self) -> None:
         """Kills the broker the hard way (SIGKILL) and starts it again on the same data."""
