@@ -7,28 +7,29 @@ from rich.console import Console
 from mevstream.errors import InputError
 from mevstream.interrupts import Interruptible
 from mevstream.report import ProgressLine
-from mevstream.topologies.raw.producer import Published, RawProducer, paced, read_batch
+from mevstream.settings import Settings
+from mevstream.topologies.observe.process import observed
+from mevstream.topologies.raw.producer import STAGE, Published, RawProducer, paced, read_batch
 
 
 def publish(
     batches: Iterator[bytes],
     *,
-    servers: str,
-    trace_ratio: float,
+    settings: Settings,
     rate: float | None = None,
     quiet: bool = False,
 ) -> int:
     """Publishes RawBatch messages until they end or a signal comes, waits for the delivery of all
     that were sent, and prints what arrived. Returns the number of the signal, else 0.
 
-    trace_ratio: share of the batches whose way is traced. rate: transactions a second; None: as
-    fast as Kafka takes them.
+    rate: transactions a second; None: as fast as Kafka takes them.
     Raises InputError of the source after what came before it was delivered, and MevstreamError
     where Kafka is not there or a delivery failed.
     """
-    producer = RawProducer(servers, trace_ratio=trace_ratio)
+    producer = RawProducer(settings.kafka_servers, trace_ratio=settings.trace_ratio)
     broken: InputError | None = None
     with (
+        observed(STAGE, settings),
         Interruptible(paced(map(read_batch, batches), rate)) as source,
         ProgressLine(quiet=quiet) as progress,
         producer,

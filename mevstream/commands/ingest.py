@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mevstream.commands.options import Kafka, Quiet, Slot
+from mevstream.commands.options import Kafka, MetricsPort, Quiet, Slot
 
 
 def ingest(
@@ -22,6 +22,7 @@ def ingest(
     batch_size: Annotated[
         int | None, typer.Option(min=1, max=256, help="Transactions a batch.")
     ] = None,
+    metrics_port: MetricsPort = None,
     quiet: Quiet = False,
 ) -> None:
     """Publish blocks to Kafka's topic mev.raw, where the workers take them.
@@ -40,12 +41,11 @@ def ingest(
 
     if rate is not None and not rate > 0:  # NaN neither
         raise InputError(f"--rate {rate}: has to be above zero")
-    settings = load_settings(kafka=kafka, batch_size=batch_size)
+    settings = load_settings(kafka=kafka, batch_size=batch_size, metrics_port=metrics_port)
     batches = open_sources(sources, slot=slot, chain=settings.chain, batch_size=settings.batch_size)
     signal = publish(
         batches,
-        servers=settings.kafka_servers,
-        trace_ratio=settings.trace_ratio,
+        settings=settings,
         rate=rate,
         quiet=quiet,
     )

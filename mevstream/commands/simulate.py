@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mevstream.commands.options import MetricsPort
 from mevstream.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def simulate(
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that is not empty.")
     ] = False,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Write a simulated chain: real programs, layouts and logs, exact balances, true swaps.
 
@@ -77,6 +79,8 @@ def simulate(
         raise InputError("give either a folder (or -) or --kafka, whose servers are a setting")
     if seconds is not None and not (kafka and seconds > 0):
         raise InputError(f"--seconds {seconds}: goes with --kafka and has to be above zero")
+    if metrics_port is not None and not kafka:
+        raise InputError("--metrics-port goes with --kafka")
     if out not in (None, STDOUT) and slots is None:
         raise InputError("--slots is needed when files are written")
     chosen: dict[str, Any] = {"seed": seed, "sign": sign}
@@ -91,7 +95,7 @@ def simulate(
     with ExitStack() as stack:
         truth_file = stack.enter_context(output.TruthFile(truth)) if truth else None
         if out is None:
-            _to_kafka(config, slots, seconds, rate, truth_file)
+            _to_kafka(config, slots, seconds, rate, truth_file, metrics_port)
             return
         if out == STDOUT:
             write = output.stream_writer(sys.stdout.buffer)
@@ -125,13 +129,14 @@ def _to_kafka(
     seconds: float | None,
     rate: float | None,
     truth_file: TruthFile | None,
+    metrics_port: int | None,
 ) -> None:
     from mevstream.publish import publish
     from mevstream.settings import load_settings
     from mevstream.topologies.raw.batches import BatchWriter
     from mevstream.topologies.raw.simulator import Simulator, output
 
-    settings = load_settings()
+    settings = load_settings(metrics_port=metrics_port)
     writer = BatchWriter(settings.chain, settings.batch_size, time.time_ns)
 
     def batches() -> Iterator[bytes]:
@@ -143,9 +148,7 @@ def _to_kafka(
             if truth_file is not None:
                 truth_file.add(block)
 
-    if signal := publish(
-        batches(), servers=settings.kafka_servers, trace_ratio=settings.trace_ratio, rate=rate
-    ):
+    if signal := publish(batches(), settings=settings, rate=rate):
         raise typer.Exit(128 + signal)
 
 
