@@ -92,5 +92,5 @@ def test_the_commands(kafka: Kafka) -> None:
 
 
 def test_a_cluster_that_is_not_there_is_one_clear_error() -> None:
-    with pytest.raises(MevstreamError, match=r"^Kafka at 127\.0\.0\.1:1: "):
+    with pytest.raises(MevstreamError, match=r"^Kafka at 127\.0\.0\.1:1 does not answer "):
         Cluster("127.0.0.1:1").names()
