@@ -33,7 +33,7 @@ from mevstream.topologies.chain import PARSED, RAW
 
 RAW_PARTITIONS = 8
 MARKETS = 4
-_SETTLE_SECONDS = 5.0
+_SETTLE_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +71,16 @@ def _step(
         first = ends(cluster.kafka, PARSED)
         while ends(cluster.kafka, PARSED) == first:
             time.sleep(0.2)
+        governor = stack.enter_context(Governor([one.pid for one in instances], share))
         # All of them are there, and the group is at rest, before the clock starts.
         time.sleep(_SETTLE_SECONDS)
-        governor = stack.enter_context(Governor([one.pid for one in instances], share))
-        time.sleep(2)
         cpu = sum(governor.cpu(one.pid) for one in instances)
         started, before = time.monotonic(), ends(cluster.kafka, PARSED)
         time.sleep(seconds)
         done, elapsed = ends(cluster.kafka, PARSED) - before, time.monotonic() - started
         used = sum(governor.cpu(one.pid) for one in instances) - cpu
+        if ends(cluster.kafka, PARSED) - first >= ends(cluster.kafka, RAW) * MARKETS:
+            raise RuntimeError(f"{workers} workers were through the backlog: give a larger one")
     return done / MARKETS * BATCH / elapsed, used / elapsed
 
 
