@@ -1,7 +1,7 @@
 """A Faust application that reads one topic as one consumer group, and what is asked of it."""
 
 # Faust's objects are typed loosely, and a commit of chosen offsets is not part of what it exports.
-# pyright: reportUnknownMemberType=false, reportPrivateUsage=false
+# pyright: reportUnknownMemberType=false, reportPrivateUsage=false, reportMissingTypeStubs=false
 
 import asyncio
 import logging
