@@ -34,6 +34,9 @@ log = get_logger(__name__)
 
 _REFRESH_SECONDS = 10.0
 _MARGIN_SECONDS = 2.0
+# Exactly once, records are in hand until their transaction is committed, and while one is being
+# committed the next has to fill.
+_IN_TRANSACTIONS = 16
 _LEAVE_SECONDS = 10.0
 
 
@@ -201,7 +204,7 @@ class _Worker:
             servers=settings.kafka_servers,
             processor=processor,
             output=output,
-            limits=Limits(records=settings.worker_records, bytes=settings.worker_bytes),
+            limits=self._limits(),
         )
 
     async def _wait_until_alone(self, plan: GroupPlan, asked: asyncio.Event) -> None:
@@ -218,6 +221,12 @@ class _Worker:
                 )
             await asyncio.sleep(_MARGIN_SECONDS / 4)
 
+    def _limits(self) -> Limits:
+        settings = self._settings
+        exact = settings.delivery == "exactly-once"
+        records = settings.worker_records * (_IN_TRANSACTIONS if exact else 1)
+        return Limits(records=records, bytes=settings.worker_bytes)
+
     def _open_output(self, group: str) -> Output:
         settings = self._settings
         if settings.delivery == "at-least-once":
@@ -229,7 +238,7 @@ class _Worker:
             identity=f"{group}-{identity}",
             failed=self._fail,
             seconds=settings.transaction_ms / 1000,
-            most=settings.worker_records,
+            most=settings.worker_records * _IN_TRANSACTIONS // 2,
         )
 
     def _fail(self, error: MevstreamError) -> None:
