@@ -24,12 +24,12 @@ TRANSACTION_SECONDS = 6.0
 """How long Kafka keeps a transaction open that nobody ends."""
 
 STUCK_EXIT_CODE = 75
-"""With this the process ends when librdkafka does not come back from a commit."""
+"""With this the process ends when librdkafka does not come back from a call."""
 
 _CALL_SECONDS = 5.0
 _STUCK_SECONDS = 8.0
 _ABORT_SECONDS = 2.0
-_INIT_SECONDS = 30.0
+_INIT_SECONDS = 15.0
 _INIT_RETRY_SECONDS = 0.5
 
 
@@ -171,7 +171,10 @@ class Transactional(Output):
         """Ends what an earlier process of this identity left open."""
         while True:
             try:
-                await asyncio.to_thread(self._producer.init_transactions, _INIT_SECONDS)
+                await _within(
+                    _INIT_SECONDS + _STUCK_SECONDS,
+                    lambda: self._producer.init_transactions(_INIT_SECONDS),
+                )
                 log.info("transactions can begin")
                 return
             except KafkaException as error:
@@ -238,15 +241,7 @@ class Transactional(Output):
             self._producer.send_offsets_to_transaction(offsets, metadata, _CALL_SECONDS)
             self._producer.commit_transaction(_CALL_SECONDS)
 
-        committing = asyncio.ensure_future(asyncio.to_thread(commit))
-        done, _ = await asyncio.wait([committing], timeout=_STUCK_SECONDS)
-        if not done:
-            # librdkafka can block for longer than it was told when a broker goes away. Its thread
-            # cannot be ended, and it would keep the process from ending in good order.
-            log.error("commit is stuck, the process ends", seconds=_STUCK_SECONDS)
-            logging.shutdown()
-            os._exit(STUCK_EXIT_CODE)
-        committing.result()
+        await _within(_STUCK_SECONDS, commit)
         log.debug("transaction committed", offsets=[str(o) for o in offsets])
 
     def _break(self, error: str) -> None:
@@ -261,3 +256,17 @@ class Transactional(Output):
         aborting = asyncio.to_thread(self._producer.abort_transaction, _ABORT_SECONDS)
         with suppress(KafkaException, TimeoutError):
             await asyncio.wait_for(aborting, 2 * _ABORT_SECONDS)
+
+
+async def _within(seconds: float, call: Callable[[], object]) -> None:
+    """Runs `call` on a thread of its own. If it has not come back in so many seconds, the process
+    ends: librdkafka can block for longer than it was told when a broker goes away, or when the
+    wall clock, by which it waits, is set. Its thread cannot be ended, and it would keep the
+    process from ending in good order."""
+    calling = asyncio.ensure_future(asyncio.to_thread(call))
+    done, _ = await asyncio.wait([calling], timeout=seconds)
+    if not done:
+        log.error("Kafka's client is stuck, the process ends", seconds=seconds)
+        logging.shutdown()
+        os._exit(STUCK_EXIT_CODE)
+    calling.result()
