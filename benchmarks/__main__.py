@@ -6,6 +6,7 @@ python -m benchmarks chain|scaling|soak …: those of the whole chain on Kafka, 
 import argparse
 import importlib
 import json
+import signal
 import sys
 from dataclasses import asdict
 
@@ -38,6 +39,8 @@ def _text(value: str | float) -> str:
 
 
 def main() -> None:
+    # Servers and programs of a benchmark are ended, too, where it is.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     if sys.argv[1:2] and sys.argv[1] in SYSTEMS:
         sys.exit(importlib.import_module(f"benchmarks.{sys.argv[1]}").main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="benchmarks", description="Measure against the rivals.")

@@ -7,6 +7,7 @@ lost, is in the tables twice, or did not come in time; logs and reports stay in 
 import argparse
 import secrets
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,8 @@ from mevstream.errors import MevstreamError  # noqa: E402
 
 def main() -> int:
     options, keep = _options()
+    # What runs is ended, too, where the run is.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     terminal = Console().is_terminal
     console = Console(width=None if terminal else 120)
     started = time.monotonic()
