@@ -128,16 +128,18 @@ def topic_findings(
     whose raw batch did not."""
     found = Findings()
     given_up = {(letter.stage, letter.slot, letter.seq) for letter in watch.letters}
-    for slot, truth in ledger.slots.items():
-        for seq in truth.sent:
-            missing = [
-                link.name
-                for link in links
-                for number in range(partitions)
-                if (link.outputs[0], slot, seq, number) not in watch.parts
-                and (link.name, slot, seq) not in given_up
-            ]
-            found.lost[slot] += bool(missing)
+    missing = [
+        (link.outputs[0], slot, seq, number)
+        for link in links
+        for slot, truth in ledger.slots.items()
+        for seq in truth.sent
+        for number in range(partitions)
+        if (link.outputs[0], slot, seq, number) not in watch.parts
+        and (link.name, slot, seq) not in given_up
+    ]
+    found.lost.update(slot for slot, _ in {part[1:3] for part in missing})
+    if missing:
+        found.problems.append(f"topics: missing {_few(missing)}")
     again = {copy.part for copy in watch.copies if copy.part[1:3] not in ledger.repeated}
     if exactly_once and again:
         found.problems.append(f"topics: records that came again: {_few(sorted(again))}")
