@@ -3,6 +3,7 @@
 import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from mevstream.codecs.frames import compress
@@ -10,6 +11,7 @@ from mevstream.codecs.headers import (
     Header,
     Origin,
     RecordHeaders,
+    read_headers,
     unpack_record,
     write_headers,
 )
@@ -161,6 +163,12 @@ def reject(record: Incoming, stage: str, error: Exception, partitions: Partition
         text += f" (its {len(payload)} bytes are left out)"
         payload = b""
     letter = DeadLetter(stage=stage, error=text, seen_ns=time.time_ns(), payload=payload)
+    with suppress(InputError):
+        told = read_headers(record.headers)
+        if told.slot is not None:
+            letter.slot = told.slot
+        if told.seq is not None:
+            letter.seq = told.seq
     value = _filled(letter, record).SerializeToString()
     partition = record.partition % partitions(DEAD_LETTER)
     # What cannot be read is seldom worth a compressor's time, but a bomb's bytes would be.
