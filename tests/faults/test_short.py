@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from faults.chaos import Chaos, Options
 
 FAULTS = (
