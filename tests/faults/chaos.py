@@ -270,10 +270,7 @@ class Chaos:
             return False
         if "clickhouse" in self.options.sinks and len(self.stored.complete) < len(sent):
             return False
-        return all(self._lag(sink_group(sink)) == 0 for sink in self.options.sinks)
-
-    def _lag(self, name: str) -> int:
-        return self.commits.lag(name)
+        return all(self.commits.settled(sink_group(sink)) for sink in self.options.sinks)
 
     def _stores(self) -> list[Store]:
         stores: list[Store] = []
@@ -297,7 +294,8 @@ class Chaos:
             timeout=300,
         )
         if done.returncode:
-            raise RuntimeError(f"mevstream {' '.join(arguments)}: {done.stderr.strip()}")
+            told = done.stderr.strip() or f"exit code {done.returncode}"
+            raise RuntimeError(f"mevstream {' '.join(arguments)}: {told}")
         return done.stdout
 
     def _count(self) -> Outcome:

@@ -11,6 +11,7 @@ from typing import cast
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
+    KafkaError,
     KafkaException,
     Message,
     TopicPartition,
@@ -175,6 +176,7 @@ class CommitWatch(Watch):
 
     def __init__(self, servers: str, groups: Iterable[str]) -> None:
         super().__init__()
+        self._servers = servers
         self.groups = {group: _Progress() for group in groups}
         self._consumers = {
             group: Consumer(
@@ -221,8 +223,42 @@ class CommitWatch(Watch):
         """How many records of a topic the group has committed; those of its partitions together."""
         return sum(one.offset for one in self._committed(group) if one.topic == topic)
 
+    def settled(self, group: str) -> bool:
+        """Whether the group has committed every record that there is in its partitions."""
+        lag = self.lag(group)
+        # The marks that end transactions have offsets, too, and nobody is given them.
+        return lag == 0 or (lag > 0 and not self._has_records(self._committed(group)))
+
+    def _has_records(self, places: list[TopicPartition]) -> bool:
+        """Whether a reader of committed records finds any from these offsets on."""
+        reader = Consumer(
+            {
+                "bootstrap.servers": self._servers,
+                "group.id": "faults-reader",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "log_level": 0,
+            }
+        )
+        try:
+            reader.assign(places)
+            ended: set[tuple[str | None, int | None]] = set()
+            until = time.monotonic() + 10
+            while len(ended) < len(places) and time.monotonic() < until:
+                if (message := reader.poll(0.5)) is None:
+                    continue
+                error = message.error()
+                if error is None:
+                    return True
+                if error.code() == KafkaError._PARTITION_EOF:
+                    ended.add((message.topic(), message.partition()))
+            return len(ended) < len(places)
+        finally:
+            reader.close()
+
     def lag(self, group: str) -> int:
-        """Records of the group's partitions that it has not committed; -1 while nobody tells."""
+        """Offsets of the group's partitions that it has not committed; -1 while nobody tells."""
         committed = self._committed(group)
         try:
             with self._asking:
