@@ -12,6 +12,9 @@ for a block that names the last slot as its parent, too, if slots were skipped b
 block of another fork may still come there. So, as long as no bound strikes, what is released is a
 function of the set of batches, however they were mixed and repeated on the way. (But for two
 blocks of one slot: the first that is released stays first.)
+
+A source may send batches in another order than theirs. So where something is missing, that it
+is missing for good is not believed before the watermark is DISORDER_SLOTS slots further on.
 """
 
 import heapq
@@ -24,6 +27,10 @@ from google.protobuf.message import DecodeError
 from mevstream.codecs.headers import Origin
 from mevstream.errors import InputError
 from mevstream.schemas.order_pb2 import OrderState
+
+DISORDER_SLOTS = 4
+"""How far a source may be out of order, a leader's turn: what is missing of a slot is waited for
+until every partition of mev.raw is more than so many slots beyond it."""
 
 REMEMBERED_SLOTS = 512
 """Slots whose blocks are told from rivals. An older batch that comes again is a duplicate."""
@@ -330,6 +337,17 @@ class SlotOrder(Generic[T]):
             return arrival.seq == at.seq + 1
         return at.last and arrival.slot == at.slot + 1 and arrival.seq == 0
 
+    def _missing_before(self, arrival: Arrival[T]) -> int | None:
+        """The last slot of which something may still come that is between the position and a batch
+        ahead; None where it is known that there is nothing."""
+        at, slot = self.position, arrival.slot
+        if at is None or slot == at.slot:
+            return slot if arrival.seq != (0 if at is None else at.seq + 1) else None
+        if arrival.seq:
+            return slot
+        before = arrival.parent_slot if at.slot <= arrival.parent_slot < slot else slot - 1
+        return None if before == at.slot and at.last else before
+
     def _drain(self, events: list[Event[T]]) -> None:
         while True:
             at = self.position
@@ -339,9 +357,15 @@ class SlotOrder(Generic[T]):
                 return
             slot, seq, _, _, blockhash = self._ahead[0]
             arrival = self._held[slot, seq, blockhash].arrival
-            due = self._watermark is not None and (slot, seq) <= self._watermark
-            if not (due or self._is_next(arrival) or self._is_past(arrival)):
-                return
+            if not (self._is_next(arrival) or self._is_past(arrival)):
+                if self._watermark is None or (slot, seq) > self._watermark:
+                    return
+                if self._strays and self._strays[0] < self._ahead[0]:
+                    heapq.heappush(self._ahead, heapq.heappop(self._strays))
+                    continue
+                missing = self._missing_before(arrival)
+                if missing is not None and self._watermark[0] <= missing + DISORDER_SLOTS:
+                    return
             self._pop(events)
 
     def _pop(self, events: list[Event[T]]) -> None:

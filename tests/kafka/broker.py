@@ -4,9 +4,11 @@ import itertools
 import socket
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from confluent_kafka import Consumer, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
@@ -55,6 +57,16 @@ class Kafka:
         """Kills the broker the hard way (SIGKILL) and starts it again on the same data."""
         self.process.kill()
         self.start()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The broker stands still (SIGSTOP): connections stay, nothing is answered."""
+        broker = psutil.Process(self.process.pid)
+        broker.suspend()
+        try:
+            yield
+        finally:
+            broker.resume()
 
     def topic(self, partitions: int = 1) -> str:
         """A new topic of a name that no test has used."""

@@ -10,17 +10,18 @@ from mevstream.topologies.order import Arrival, Event, Gap, Released, SlotOrder
 Batch = dict[str, Any]
 
 
-def chain(random: Random, slots: int) -> list[Batch]:
-    """The batches of a chain in the order in which a source sends them: with skipped slots, forks
-    (a parent further back) and blocks that do not tell their parent."""
+def chain(random: Random, slots: int, *, plain: bool = False) -> list[Batch]:
+    """The batches of a chain in the order in which a source sends them: with skipped slots and,
+    unless it is plain, forks (a parent further back) and blocks that do not tell their parent."""
     batches: list[Batch] = []
     slot, before = 100, [99]
     for _ in range(slots):
         slot += random.choice((1, 1, 1, 1, 2, 3))
-        parent = random.choice(before[-2:]) if random.random() < 0.3 else before[-1]
+        is_fork, is_told = random.random() < 0.3 and not plain, random.random() < 0.9 or plain
+        parent = random.choice(before[-2:]) if is_fork else before[-1]
         count = random.randrange(1, 6)
         blockhash = random.choice((b"", random.randbytes(32), random.randbytes(32)))
-        told = parent if random.random() < 0.9 else 0
+        told = parent if is_told else 0
         batches += [
             {
                 "slot": slot,
@@ -40,6 +41,14 @@ def lose(random: Random, batches: list[Batch], share: float) -> list[Batch]:
     slots = {batch["slot"] for batch in batches}
     lost = {slot for slot in slots if random.random() < share / 2}
     return [b for b in batches if b["slot"] not in lost and random.random() >= share]
+
+
+def disorder(random: Random, batches: list[Batch], slots: int) -> list[Batch]:
+    """A source sends the batches in another order, though none after one of more than `slots`
+    slots later. (The first block is where a reader begins, so that comes first.)"""
+    first = [batch for batch in batches if batch["slot"] == batches[0]["slot"]]
+    rest = batches[len(first) :]
+    return first + sorted(rest, key=lambda batch: batch["slot"] + random.random() * slots)
 
 
 def log(random: Random, batches: list[Batch], origins: int) -> list[tuple[Batch, Origin]]:

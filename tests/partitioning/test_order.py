@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mevstream.codecs.headers import Origin
 from mevstream.errors import InputError
 from mevstream.topologies.order import (
+    DISORDER_SLOTS,
     REMEMBERED_SLOTS,
     Arrival,
     Duplicate,
@@ -20,7 +21,7 @@ from mevstream.topologies.order import (
     Released,
     SlotOrder,
 )
-from partitioning.chains import arrivals, chain, expected, log, lose, run, told
+from partitioning.chains import arrivals, chain, disorder, expected, log, lose, run, told
 
 SEEDS, ORIGINS = st.integers(0, 2**64), st.integers(1, 6)
 
@@ -40,12 +41,25 @@ def test_any_way_gives_the_same_order_and_the_gaps_that_there_are(
     assert len(again) == len(records) - len(batches)
 
 
-@given(SEEDS, ORIGINS)
+@given(SEEDS, ORIGINS, st.sampled_from([0, 0.05, 0.4]))
+def test_a_source_may_be_out_of_order_by_some_slots(seed: int, origins: int, share: float) -> None:
+    random = Random(seed)
+    # Between a block and the parent it names nothing is waited for; only another fork is there.
+    batches = lose(random, chain(random, 24, plain=True), share)
+    if not batches:
+        return
+    sent = disorder(random, batches, DISORDER_SLOTS)
+    events = run(SlotOrder(origins), log(random, sent, origins))
+    assert told(events) == expected(batches)
+    assert not any(isinstance(event, Late) for event in events)
+
+
+@given(SEEDS, ORIGINS, st.booleans())
 def test_without_loss_time_releases_only_what_skipped_slots_hold_up(
-    seed: int, origins: int
+    seed: int, origins: int, plain: bool
 ) -> None:
     random = Random(seed)
-    batches = chain(random, 12)
+    batches = chain(random, 12, plain=plain)
     order = SlotOrder[int](origins)
     records = log(random, batches, origins)
     before = [event for arrival in arrivals(records) for event in order.add(arrival, 0.0)]
@@ -54,7 +68,10 @@ def test_without_loss_time_releases_only_what_skipped_slots_hold_up(
     for batch, origin in records:
         key = (batch["slot"], batch["seq"])
         highs[origin.partition] = max(highs[origin.partition], key)
-    through = [b for b in batches if (b["slot"], b["seq"]) <= min(highs.values())]
+    slot, seq = min(highs.values())
+    # Where a parent is not told, or further back, something may have been there.
+    bound = (slot, seq) if plain else (slot - DISORDER_SLOTS, -1)
+    through = [b for b in batches if (b["slot"], b["seq"]) <= bound]
     if len(highs) == origins:
         assert len([e for e in before if isinstance(e, Released)]) >= len(through)
     assert told(before + order.tick(1e9)) == expected(batches)
@@ -195,6 +212,26 @@ def test_a_skipped_slot_may_still_have_a_block_of_another_fork() -> None:
     assert reader.add(6, 0, origin=1, last=True) == ["Released 6/0a", "Released 7/0a"]
 
 
+def test_what_a_source_sends_too_late_is_waited_for_by_slots() -> None:
+    reader = Reader(1)
+    reader.add(5, 0, last=True)
+    assert reader.add(6, 1, last=True) == []
+    for slot in range(7, 7 + DISORDER_SLOTS - 1):
+        assert reader.add(slot, 0, last=True) == []
+    assert reader.add(6, 0) == [
+        "Released 6/0a",
+        "Released 6/1a",
+        *(f"Released {slot}/0a" for slot in range(7, 6 + DISORDER_SLOTS)),
+    ]
+    reader.add(30, 1, last=True, parent_slot=9)
+    reader.add(30 + DISORDER_SLOTS, 0, last=True)
+    assert reader.order.held == 2
+    assert reader.add(31 + DISORDER_SLOTS, 0, last=True)[:2] == [
+        Gap(30, b"a", 0, 1),
+        "Released 30/1a",
+    ]
+
+
 def test_end_of_the_stream() -> None:
     reader = Reader(4, idle_seconds=2)
     reader.add(5, 0, now=1)
@@ -230,14 +267,15 @@ def test_more_partitions_of_raw_are_waited_for() -> None:
     reader = Reader(1)
     assert reader.add(5, 0) == ["Released 5/0a"]
     assert reader.add(7, 0, partitions=2) == []
-    assert reader.add(8, 0, origin=1, partitions=2) == [
+    assert reader.add(11, 0, origin=1, partitions=2) == []
+    assert reader.add(11, 1, origin=0, partitions=2) == [
         Gap(5, b"a", 1, None),
         Gap(6, b"", 0, None),
         "Released 7/0a",
     ]
     restored = SlotOrder[int](1)
-    restored.restore(reader.order.snapshot(), 3)
-    arrival = Arrival(9, 0, False, 8, b"", Origin(0, 1, 0), 3, 1, 0)
+    restored.restore(reader.order.snapshot(), 4)
+    arrival = Arrival(12, 0, False, 11, b"", Origin(0, 1, 0), 4, 1, 0)
     assert restored.add(arrival, 0) == []
 
 

@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 from mevstream.codecs.frames import compress
 from mevstream.codecs.headers import Header
 from mevstream.codecs.raw import encode_raw
@@ -184,12 +182,8 @@ def test_a_worker_ends_in_time_although_the_broker_is_away(
     field.feed(raw_batches, partitions=2)
     worker = field.worker("parsed")
     field.read(PARSED, at_least(10))
-    broker = psutil.Process(field.kafka.process.pid)
-    broker.suspend()
-    try:
+    with field.kafka.paused():
         code, seconds = worker.terminate()
-    finally:
-        broker.resume()
     assert code == 0, worker.said()
     assert seconds < 13
 
@@ -203,6 +197,7 @@ def test_a_worker_that_is_asked_to_end_delivers_and_commits_what_it_took(
     field.feed(values, partitions=2)
     for number in (1, 2):
         worker = field.worker("parsed")
+        field.wait(lambda said=worker.said: "partitions assigned" in said(), "assigned")
         field.read(PARSED, at_least(150 * number))
         assert worker.terminate()[0] == 0, worker.said()
     field.worker("parsed")
@@ -218,12 +213,8 @@ def test_a_broker_that_stands_still_bounds_what_a_worker_holds(
     field.feed(values, partitions=2)
     worker = field.worker("parsed", MEVSTREAM_WORKER_RECORDS="16")
     field.read(PARSED, at_least(300))
-    broker = psutil.Process(field.kafka.process.pid)
-    broker.suspend()
-    try:
+    with field.kafka.paused():
         time.sleep(2)
-    finally:
-        broker.resume()
     field.wait(lambda: field.lag("parsed") == 0, "all committed")
     status = Path(f"/proc/{worker.process.pid}/status")
     if status.exists():

@@ -22,6 +22,7 @@ from faust.types import TP
 
 from mevstream.errors import MevstreamError
 from mevstream.topologies.worker.output import Member
+from mevstream.topologies.worker.progress import Reading
 from mevstream.topologies.worker.records import Incoming, one_line
 
 SESSION_SECONDS = 6.0
@@ -283,6 +284,16 @@ class Application:
     def end(self, partition: int) -> int | None:
         """The offset that the next record of an assigned partition will get, if it is known."""
         return self._app.consumer.highwater(TP(self.topic, partition))
+
+    def reading(self, partition: int) -> Reading | None:
+        """How far an assigned partition is read, None before the broker told of it."""
+        consumer = self._app.consumer._thread._ensure_consumer()
+        subscription = consumer._subscription.subscription
+        assignment = subscription and subscription.assignment
+        state = assignment and assignment.state_value(TopicPartition(self.topic, partition))
+        if not state or None in (state.timestamp, state.highwater, state._position):
+            return None
+        return Reading(state.timestamp, state._position, state.highwater)
 
     async def _agent(self, stream: Any) -> None:
         # An exception would end the agent, and nobody would take the records that follow.

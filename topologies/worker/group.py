@@ -9,7 +9,7 @@ from mevstream.topologies.observe import health, metrics
 from mevstream.topologies.observe.logging import get_logger
 from mevstream.topologies.worker.application import Application
 from mevstream.topologies.worker.output import Output
-from mevstream.topologies.worker.progress import Room, Track
+from mevstream.topologies.worker.progress import ReadingClock, Room, Track
 from mevstream.topologies.worker.records import Incoming
 
 log = get_logger(__name__)
@@ -59,7 +59,7 @@ class Limits:
 
 class Group:
     """Reads `topic` as consumer group `name`, passes each record to `processor`, and commits what
-    that says may be committed, unless `output` does."""
+    that says may be committed, unless `output` does. Keeps `clock` going."""
 
     def __init__(
         self,
@@ -71,12 +71,14 @@ class Group:
         processor: Processor,
         output: Output,
         limits: Limits,
+        clock: ReadingClock,
     ) -> None:
         self.name = name
         self._processor = processor
         self._output = output
         self._meter = metrics.METRICS.stage(stage)
         self._heartbeat = health.Heartbeat(_STUCK_SECONDS)
+        self._clock = clock
         self._room = Room(records=limits.records, bytes=limits.bytes)
         self._tracks: dict[int, Track] = {}
         # By partition, since it was assigned: the offset it began at, and the next one.
@@ -105,6 +107,7 @@ class Group:
             self._heartbeat.beat()
             self._tell_ends()
             if self._open:
+                self._look()
                 await self._processor.tick()
             if committing is None or committing.done():
                 if committing is not None:
@@ -157,6 +160,11 @@ class Group:
                 for partition, position in safe.items():
                     if track := self._tracks.get(partition):
                         track.committed = position
+
+    def _look(self) -> None:
+        # What was read and cannot be taken is not read yet.
+        if not self._room.full:
+            self._clock.look({number: self._application.reading(number) for number in self._tracks})
 
     def _tell_ends(self) -> None:
         for partition, track in self._tracks.items():

@@ -21,7 +21,7 @@ from mevstream.topologies.observe.logging import get_logger
 from mevstream.topologies.order import Arrival, Duplicate, Event, Gap, Late, Released, SlotOrder
 from mevstream.topologies.worker.checkpoints import Sent, Snapshot, write_sent, write_snapshot
 from mevstream.topologies.worker.output import Position
-from mevstream.topologies.worker.progress import Track
+from mevstream.topologies.worker.progress import ReadingClock, Track
 from mevstream.topologies.worker.records import (
     Incoming,
     Message,
@@ -42,7 +42,8 @@ _MOST_MISSING = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderBounds:
-    """How long a batch waits for those before it, and how many bytes wait at most, a lane."""
+    """How long a batch waits for those before it, by the clock of what is read, and how many bytes
+    wait at most, a lane."""
 
     idle_seconds: float
     wait_seconds: float
@@ -84,6 +85,7 @@ class Lane:
         partitions: Partitions,
         origins: int,
         bounds: OrderBounds,
+        clock: ReadingClock,
         exact: bool = False,
     ) -> None:
         self.name = lane_name(links)
@@ -104,6 +106,7 @@ class Lane:
         self._stages = [link.open_stage() for link in links]
         self._read_envelope = envelope_reader(links[0].input)
         self._meter = metrics.METRICS.stage(links[0].name)
+        self._clock = clock
         self._chain = ""
         self._number = 0
         # What was released, per partition of the input, and what the newest snapshot says of it.
@@ -131,7 +134,7 @@ class Lane:
             except InputError as error:
                 await self._reject(part, error)
             else:
-                await self._handle(self._order.add(arrival, time.monotonic()))
+                await self._handle(self._order.add(arrival, self._clock.now))
             await self._keep()
 
     async def skip(self, partition: int, offset: int) -> None:
@@ -156,7 +159,7 @@ class Lane:
     async def tick(self) -> None:
         """To be called about every second while records are read."""
         async with self._batches:
-            await self._handle(self._order.tick(time.monotonic()))
+            await self._handle(self._order.tick(self._clock.now))
             await self._keep()
 
     @property

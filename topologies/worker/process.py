@@ -24,6 +24,7 @@ from mevstream.topologies.worker.application import SESSION_SECONDS
 from mevstream.topologies.worker.group import Group, Limits, Processor
 from mevstream.topologies.worker.lanes import OrderBounds
 from mevstream.topologies.worker.output import Delivered, Output
+from mevstream.topologies.worker.progress import ReadingClock
 from mevstream.topologies.worker.stateful import FusedProcessor, LanesProcessor, StateSettings
 from mevstream.topologies.worker.stateless import StatelessProcessor
 from mevstream.topologies.worker.supervisor import Child, supervise
@@ -190,11 +191,12 @@ class _Worker:
             ),
             exact=settings.delivery == "exactly-once",
         )
+        clock = ReadingClock()
         processor: Processor
         if first.stateful:
-            processor = LanesProcessor(plan.links, output, self._partitions, state)
+            processor = LanesProcessor(plan.links, output, self._partitions, state, clock)
         elif rest:
-            processor = FusedProcessor(first, rest, output, self._partitions, state)
+            processor = FusedProcessor(first, rest, output, self._partitions, state, clock)
         else:
             processor = StatelessProcessor(first, output, self._partitions)
         return Group(
@@ -205,6 +207,7 @@ class _Worker:
             processor=processor,
             output=output,
             limits=self._limits(),
+            clock=clock,
         )
 
     async def _wait_until_alone(self, plan: GroupPlan, asked: asyncio.Event) -> None:

@@ -1,7 +1,10 @@
 """What is under way: which offset of a partition may be committed, and how much may be in hand."""
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Mapping
+from typing import NamedTuple
 
 
 class Track:
@@ -66,3 +69,44 @@ class Room:
         while self.records:
             self._changed.clear()
             await self._changed.wait()
+
+
+class Reading(NamedTuple):
+    """How far a partition is read. told: when the broker last answered for it (of a clock that may
+    jump: it only says that there was another answer); next: the offset to read next; end: the one
+    behind the last record, open transactions included, as of that answer."""
+
+    told: int
+    next: int
+    end: int
+
+
+class ReadingClock:
+    """Seconds in which a reader would have got what it waits for, had it been written.
+
+    It stands still while the broker does not answer, while there is more that was written before
+    and is not read yet, and while the process itself is stopped.
+    """
+
+    _MOST_SECONDS = 3.0
+    """A step cannot be longer. A broker with nothing to tell answers after 1.5 seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._at = time.monotonic()
+        self._before: dict[int, Reading] = {}
+
+    def look(self, partitions: Mapping[int, Reading | None]) -> None:
+        """To be called about twice a second with all partitions that are read; None where nothing
+        is known yet."""
+        known = {number: one for number, one in partitions.items() if one is not None}
+        if len(known) < len(partitions):
+            known = {}
+        elif known.keys() == self._before.keys():
+            for number, one in known.items():
+                before = self._before[number]
+                if one.told == before.told or one.next < before.end:
+                    return
+            self.now += min(time.monotonic() - self._at, self._MOST_SECONDS)
+        self._at = time.monotonic()
+        self._before = known

@@ -14,7 +14,7 @@ from mevstream.topologies.observe.logging import get_logger
 from mevstream.topologies.worker.checkpoints import Snapshot, read_snapshot
 from mevstream.topologies.worker.lanes import Lane, OrderBounds, Part, lane_name
 from mevstream.topologies.worker.output import Output
-from mevstream.topologies.worker.progress import Track
+from mevstream.topologies.worker.progress import ReadingClock, Track
 from mevstream.topologies.worker.records import (
     Incoming,
     Message,
@@ -54,7 +54,9 @@ class LanesProcessor:
         output: Output,
         partitions: Partitions,
         settings: StateSettings,
+        clock: ReadingClock,
     ) -> None:
+        self._clock = clock
         self._links = links
         self._partitions = partitions
         self._settings = settings
@@ -132,6 +134,7 @@ class LanesProcessor:
             partitions=self._partitions,
             origins=self._partitions(RAW),
             bounds=self._settings.bounds,
+            clock=self._clock,
             exact=self._settings.exact,
         )
         if snapshot is not None:
@@ -206,8 +209,9 @@ class FusedProcessor(LanesProcessor):
         output: Output,
         partitions: Partitions,
         settings: StateSettings,
+        clock: ReadingClock,
     ) -> None:
-        super().__init__(links, output, partitions, settings)
+        super().__init__(links, output, partitions, settings, clock)
         self._topic = head.input
         self._between = links[0].input
         self._head = StatelessStep(head, partitions)
