@@ -16,6 +16,8 @@ SEED ?= 7
 # make chaos: for how long, and with which guarantee (or exactly-once).
 MINUTES ?= 20
 DELIVERY ?= at-least-once
+# make test: how many processes run the tests, each with a broker of its own.
+JOBS ?= 2
 # make fuzz: how long it runs, in seconds.
 SECONDS ?= 60
 # SANITIZE=0 fuzzes the ordinary build: for a compiler that has no sanitizers.
@@ -35,7 +37,7 @@ run: build  ## build, stream a simulated chain through the pipeline, show what c
 	$(BIN)/mevstream run $(DEMO)/chain --data $(DEMO)/warm
 
 test: build $(SANITIZED)  ## all tests, then a short fuzz round with a fixed seed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 	$(FUZZ) --seed 1 --seconds 45 --executions 100000
 
 lint: build  ## ruff (rules and format) and pyright

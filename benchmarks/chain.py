@@ -66,7 +66,8 @@ class Throughput:
 
 @dataclass(slots=True)
 class Figures:
-    """What a run measured. latency: milliseconds from produce to each parsed record."""
+    """What a run measured. latency: milliseconds from produce to each parsed record; floor: to the
+    one record that the empty hop passes on."""
 
     transactions: int = 0
     records: int = 0
@@ -74,6 +75,7 @@ class Figures:
     throughputs: list[Throughput] = field(default_factory=list[Throughput])
     parts: list[Row] = field(default_factory=list[Row])
     latency: list[float] = field(default_factory=list[float])
+    floor: list[float] = field(default_factory=list[float])
 
 
 class Bench:
@@ -90,17 +92,20 @@ class Bench:
 
     def hop(self, instances: int) -> Throughput:
         """The reference: records passed on, nothing done."""
+        program, topic = self._hop()
+        return self._measure(
+            f"empty Faust hop, {_count(instances)}",
+            [(program, instances)],
+            lambda: ends(self._cluster.kafka, topic),
+            len(self._records),
+        )
+
+    def _hop(self) -> tuple[Program, str]:
         topic = f"{_HOP}-{self._next()}"
         make_topic(self._cluster.kafka, topic, RAW_PARTITIONS)
         arguments = (self._cluster.kafka, f"group-{topic}", RAW, topic, str(RAW_PARTITIONS))
         command = (sys.executable, "-m", "benchmarks.faust_hop", *arguments)
-        environment = {"PYTHONPATH": str(REPOSITORY)}
-        return self._measure(
-            f"empty Faust hop, {_count(instances)}",
-            [(Program("hop", command, environment), instances)],
-            lambda: ends(self._cluster.kafka, topic),
-            len(self._records),
-        )
+        return Program("hop", command, {"PYTHONPATH": str(REPOSITORY)}), topic
 
     def workers(self, instances: int) -> Throughput:
         """raw → parsed."""
@@ -150,8 +155,8 @@ class Bench:
         return Throughput(name, rate * each, round(units * each), watch.uses)
 
     def end_to_end(self, sinks: Sequence[str]) -> Throughput:
-        """raw → parsed → the stores, all at once; of what every sink has committed. It has to be
-        the first measurement, for sinks begin where mev.parsed does."""
+        """raw → parsed → the stores, all at once; of what every sink has committed. It has to come
+        before `workers`, for sinks begin where mev.parsed does."""
         prefix = self._next()
         found = programs(self._cluster, links=("parsed",), sinks=sinks, prefix=prefix)
         groups = [sink_group(sink, prefix) for sink in sinks]
@@ -164,19 +169,29 @@ class Bench:
         )
 
     def latency(self, seconds: float, first_slot: int) -> list[float]:
-        """Milliseconds from produce until a poll() gets the parsed record, at mainnet's rate."""
+        """Milliseconds from produce until a poll() gets each parsed record, at mainnet's rate."""
+        [worker] = programs(self._cluster, links=("parsed",), sinks=(), prefix=self._next())
+        return self._latency(worker, PARSED, MARKETS, seconds, first_slot)
+
+    def floor(self, seconds: float, first_slot: int) -> list[float]:
+        """The same of the empty hop, which makes one record of one."""
+        program, topic = self._hop()
+        return self._latency(program, topic, 1, seconds, first_slot)
+
+    def _latency(
+        self, program: Program, topic: str, copies: int, seconds: float, first_slot: int
+    ) -> list[float]:
         count = int(seconds * MAINNET_RATE / BATCH) + 1
         records = simulated_records(count, first_slot=first_slot)[:count]
-        [worker] = programs(self._cluster, links=("parsed",), sinks=(), prefix=self._next())
         # It starts where the others began, and has to be at the end before it is measured.
-        instance = Instance(worker, f"latency-{self._next()}", self._cluster.logs)
+        instance = Instance(program, f"latency-{self._next()}", self._cluster.logs)
         try:
-            return _latency(self._cluster.kafka, records)
+            return _latency(self._cluster.kafka, records, topic, copies)
         finally:
             instance.kill()
 
 
-def _latency(servers: str, records: Sequence[RawRecord]) -> list[float]:
+def _latency(servers: str, records: Sequence[RawRecord], topic: str, copies: int) -> list[float]:
     consumer = Consumer(
         {
             "bootstrap.servers": servers,
@@ -186,7 +201,7 @@ def _latency(servers: str, records: Sequence[RawRecord]) -> list[float]:
             "fetch.min.bytes": 1,
         }
     )
-    consumer.assign([TopicPartition(PARSED, number, OFFSET_END) for number in range(MARKETS)])
+    consumer.assign([TopicPartition(topic, number, OFFSET_END) for number in range(MARKETS)])
     quiet = time.monotonic()
     seen = False
     while not seen or time.monotonic() - quiet < 3:
@@ -214,8 +229,8 @@ def _latency(servers: str, records: Sequence[RawRecord]) -> list[float]:
     found: list[float] = []
     end = time.monotonic() + len(records) * BATCH / MAINNET_RATE + 30
     # The first second warms caches and connections.
-    warm_up = MAINNET_RATE // BATCH * MARKETS
-    expected = len(records) * MARKETS
+    warm_up = MAINNET_RATE // BATCH * copies
+    expected = len(records) * copies
     arrived = 0
     while arrived < expected and time.monotonic() < end:
         message = consumer.poll(0.5)
@@ -231,7 +246,7 @@ def _latency(servers: str, records: Sequence[RawRecord]) -> list[float]:
     sender.join()
     consumer.close()
     if arrived < expected:
-        raise RuntimeError(f"{arrived} of {expected} parsed records came")
+        raise RuntimeError(f"{arrived} of {expected} records came out of {topic}")
     return found
 
 
@@ -279,6 +294,8 @@ def measure(options: argparse.Namespace, tell: Callable[[str], None]) -> Figures
             bench = Bench(cluster, records)
             tell("filling mev.raw")
             bench.fill()
+            tell("a first hop, which warms the broker")
+            bench.hop(1)
             if sinks:
                 tell(f"raw → parsed → {' and '.join(sinks)}")
                 _mevstream(
@@ -291,7 +308,9 @@ def measure(options: argparse.Namespace, tell: Callable[[str], None]) -> Figures
                 tell(f"raw → parsed, {_count(count)}")
                 figures.throughputs.append(bench.workers(count))
             tell(f"latency at {MAINNET_RATE:,} transactions a second")
-            figures.latency = bench.latency(options.seconds, records[-1].slot + 1000)
+            after = records[-1].slot + 1000
+            figures.floor = bench.floor(options.seconds, after)
+            figures.latency = bench.latency(options.seconds, after + 100_000)
     tell("what the steps take")
     figures.parts = parts_of_a_record(records)
     return figures
@@ -334,14 +353,19 @@ def show(figures: Figures, console: Console) -> None:
     for row in figures.parts:
         table.add_row(row.name, f"{row.median * 1e3:.3f}", f"{row.minimum * 1e3:.3f}")
     console.print(table, "")
-    latency = figures.latency
-    console.print(
-        f"latency raw → parsed record at {MAINNET_RATE:,} transactions a second: "
-        f"p50 {percentile(latency, 50):.1f} ms, p90 {percentile(latency, 90):.1f} ms, "
-        f"p99 {percentile(latency, 99):.1f} ms, longest {max(latency):.1f} ms "
-        f"({len(latency):,} records)",
-        highlight=False,
+    table = Table(
+        title=f"Latency at {MAINNET_RATE:,} transactions a second, ms", title_justify="left"
     )
+    table.add_column("from produce to")
+    for column in ("records", "p50", "p90", "p99", "longest"):
+        table.add_column(column, justify="right")
+    for name, found in (
+        ("the record of an empty hop", figures.floor),
+        ("each parsed record", figures.latency),
+    ):
+        shares = [f"{percentile(found, share):.1f}" for share in (50, 90, 99)]
+        table.add_row(name, f"{len(found):,}", *shares, f"{max(found):.1f}")
+    console.print(table)
 
 
 def _role(name: str) -> str:

@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
+
 from mevstream.codecs.frames import compress
 from mevstream.codecs.headers import Header
 from mevstream.codecs.raw import encode_raw
@@ -173,6 +176,18 @@ def test_partitions_that_move_before_anything_is_committed_lose_nothing(
         workers.append(field.worker("parsed", **slow))
     check_whole(field, values)
     field.wait(lambda: field.lag("parsed") == 0, "all committed")
+
+
+def test_partitions_that_a_topic_gets_are_read(field: Field, raw_batches: list[bytes]) -> None:
+    field.topics(raw=1)
+    field.feed(raw_batches[:20])
+    worker = field.worker("parsed")
+    field.read(PARSED, at_least(20))
+    admin = AdminClient({"bootstrap.servers": field.kafka.servers})
+    admin.create_partitions([NewPartitions(RAW, 3)])[RAW].result(10)
+    field.feed(raw_batches[20:40], partitions=3)
+    field.read(PARSED, at_least(40))
+    assert worker.process.poll() is None
 
 
 def test_a_worker_ends_in_time_although_the_broker_is_away(

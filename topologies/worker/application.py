@@ -29,6 +29,10 @@ SESSION_SECONDS = 6.0
 """How long a group waits for a member that is silent before its partitions go to others. Taking
 over partitions must not take longer: their new member is silent while it reads its snapshots."""
 
+_METADATA_MS = 5000
+"""How long a group does without partitions that its topic got, or that a broker which had only just
+started did not tell of. (The default is five minutes.)"""
+
 _ANSWER_SECONDS = 5.0
 _ASK_SECONDS = 60.0
 _AGAIN_SECONDS = 0.5
@@ -181,6 +185,7 @@ class Application:
             topic_disable_leader=True,
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=8 << 20,
+            consumer_metadata_max_age_ms=_METADATA_MS,
             broker_session_timeout=SESSION_SECONDS,
             broker_heartbeat_interval=0.5,
             broker_max_poll_records=64,

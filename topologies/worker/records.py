@@ -98,7 +98,9 @@ def read_message(record: Incoming, partitions: Partitions) -> Message:
         raise InputError("the record has no value")
     value, headers = unpack_record(record.value, record.headers, schema=MESSAGES[record.topic])
     if record.topic == RAW:
-        origin = Origin(record.partition, partitions(RAW), record.offset)
+        # It may be from a partition that was added since they were counted.
+        count = max(partitions(RAW), record.partition + 1)
+        origin = Origin(record.partition, count, record.offset)
         headers = replace(headers, origin=origin)
     return Message(value, headers)
 
