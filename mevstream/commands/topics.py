@@ -1,5 +1,6 @@
 """mevstream topics: the chain's topics on Kafka."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -99,3 +100,50 @@ def describe(
             values = (p.number, p.leader, p.replicas, p.in_sync, p.first, p.end)
             table.add_row(*map(str, values))
         console.print(table)
+
+
+@topics.command()
+def lag(
+    kafka: Kafka = None,
+    partitions: Annotated[
+        bool, typer.Option("--partitions", help="A line for each partition.")
+    ] = False,
+) -> None:
+    """How far the chain's consumer groups are behind: workers and sinks.
+
+    What retention took before a group had read it is counted as lost.
+
+    Example: mevstream topics lag --partitions
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from mevstream.infra.groups import groups
+    from mevstream.settings import load_settings
+
+    settings = load_settings(kafka=kafka)
+    table = Table("group", "state", box=None)
+    table.add_column("members", justify="right")
+    table.add_column("topic")
+    if partitions:
+        table.add_column("partition", justify="right")
+    for column in ("committed", "behind", "lost"):
+        table.add_column(column, justify="right")
+    for group in groups(settings.kafka_servers, f"{settings.group_prefix}-"):
+        head = (group.name, group.state, str(group.members))
+        topics = dict.fromkeys(one.topic for one in group.lags)
+        if not topics:
+            table.add_row(*head)
+        for topic in topics:
+            lags = [one for one in group.lags if one.topic == topic]
+            for rows in [[one] for one in lags] if partitions else [lags]:
+                place = (topic, str(rows[0].partition)) if partitions else (topic,)
+                sums = (
+                    sum(one.committed for one in rows),
+                    sum(one.behind for one in rows),
+                    sum(one.lost for one in rows),
+                )
+                table.add_row(*head, *place, *(f"{value:,}" for value in sums))
+                head = ("", "", "")
+    # Whole names, whoever reads them from a pipe.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
