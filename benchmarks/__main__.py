@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.harness import Report, one_core
 
-MODULES = ("decoder", "columnar", "embedded", "simulator", "warm", "lake", "hot")
+MODULES = ("decoder", "columnar", "embedded", "simulator", "warm", "lake", "hot", "cycles")
 SYSTEMS = ("chain", "scaling", "soak")
 """Those take minutes, need the servers of the local stack, and use every core."""
 
@@ -26,11 +26,12 @@ def table(report: Report) -> Table:
     facts = ", ".join(f"{name} {_text(value)}" for name, value in report.facts.items())
     result = Table(title=report.title, caption=facts, title_justify="left", caption_justify="left")
     result.add_column("")
-    for column in ("median ms", "min ms", f"× {report.baseline}"):
+    for column in (f"median {report.unit}", f"min {report.unit}", f"× {report.baseline}"):
         result.add_column(column, justify="right")
+    scale = {"ms": 1e3, "µs": 1e6}[report.unit]
     for row in report.rows:
-        milliseconds = (f"{seconds * 1e3:.3f}" for seconds in (row.median, row.minimum))
-        result.add_row(row.name, *milliseconds, f"{row.median / baseline:.2f}")
+        times = (f"{seconds * scale:.3f}" for seconds in (row.median, row.minimum))
+        result.add_row(row.name, *times, f"{row.median / baseline:.2f}")
     return result
 
 

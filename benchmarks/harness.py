@@ -25,6 +25,8 @@ class Report:
     rows: list[Row]
     baseline: str
     facts: dict[str, str | int | float] = field(default_factory=dict[str, str | int | float])
+    unit: str = "ms"
+    """What the table shows seconds in: ms or µs."""
 
 
 def one_core() -> None:
