@@ -12,6 +12,14 @@ cdef enum:
     S_FIELD_32 = 60
     S_COLUMNS_64 = 8
     S_FIELD_64 = 80
+    L_COLUMNS_32 = 18      # liquidity
+    L_FIELD_32 = 120
+    L_COLUMNS_64 = 8
+    L_FIELD_64 = 138
+    Q_COLUMNS_32 = 17      # liquidations
+    Q_FIELD_32 = 148
+    Q_COLUMNS_64 = 3
+    Q_FIELD_64 = 165
     MAX_NAMES = 1024
 
 # Entries are valid in the generation (batch) that wrote them, so that a new batch need not clear.
@@ -24,9 +32,13 @@ cdef struct Columns:
     bint failed                # out of memory while adding rows
     uint32_t n_transactions
     uint32_t n_swaps
+    uint32_t n_liquidity
+    uint32_t n_liquidations
     uint32_t n_malformed
     uint32_t transaction_capacity
     uint32_t swap_capacity
+    uint32_t liquidity_capacity
+    uint32_t liquidation_capacity
     uint32_t* tx32[T_COLUMNS_32]
     uint64_t* tx64[T_COLUMNS_64]
     uint8_t* signatures
@@ -34,6 +46,10 @@ cdef struct Columns:
     uint32_t* positions
     uint32_t* swap32[S_COLUMNS_32]
     uint64_t* swap64[S_COLUMNS_64]
+    uint32_t* liquidity32[L_COLUMNS_32]
+    uint64_t* liquidity64[L_COLUMNS_64]
+    uint32_t* liquidation32[Q_COLUMNS_32]
+    uint64_t* liquidation64[Q_COLUMNS_64]
     uint8_t* keys
     uint32_t n_keys
     uint32_t key_capacity      # half the slots
@@ -50,6 +66,8 @@ cdef bint columns_init(Columns* c) noexcept nogil
 cdef void columns_free(Columns* c) noexcept nogil
 cdef bint transaction_room(Columns* c, uint32_t n) noexcept nogil
 cdef bint swap_room(Columns* c, uint32_t more) noexcept nogil
+cdef bint liquidity_room(Columns* c, uint32_t more) noexcept nogil
+cdef bint liquidation_room(Columns* c, uint32_t more) noexcept nogil
 cdef uint32_t key_index(Columns* c, const uint8_t* key) noexcept nogil
 cdef uint32_t name_column(Columns* c, uint32_t name) noexcept nogil
 cdef void write_varint_field(Writer* w, uint32_t field, uint64_t value, bint always) noexcept nogil

@@ -33,6 +33,14 @@ cdef void columns_free(Columns* c) noexcept nogil:
         free(c.swap32[i])
     for i in range(S_COLUMNS_64):
         free(c.swap64[i])
+    for i in range(L_COLUMNS_32):
+        free(c.liquidity32[i])
+    for i in range(L_COLUMNS_64):
+        free(c.liquidity64[i])
+    for i in range(Q_COLUMNS_32):
+        free(c.liquidation32[i])
+    for i in range(Q_COLUMNS_64):
+        free(c.liquidation64[i])
     free(c.signatures)
     free(c.malformed)
     free(c.positions)
@@ -53,6 +61,7 @@ cdef bint transaction_room(Columns* c, uint32_t n) noexcept nogil:
     cdef uint32_t i
     cdef bint ok = True
     c.n_transactions = c.n_swaps = c.n_malformed = c.n_keys = c.n_names = 0
+    c.n_liquidity = c.n_liquidations = 0
     c.failed = False
     c.generation += 1
     if c.generation == 0:   # after 2^32 batches
@@ -72,20 +81,42 @@ cdef bint transaction_room(Columns* c, uint32_t n) noexcept nogil:
     return ok
 
 
+cdef bint more_room(
+    uint32_t** columns32, uint32_t n32, uint64_t** columns64, uint32_t n64, uint32_t needed,
+    uint32_t* capacity) noexcept nogil:
+    """Grows the columns of a table until `needed` rows fit; 0 without memory."""
+    cdef uint32_t i, grown
+    cdef bint ok = True
+    if MV_LIKELY(needed <= capacity[0]):
+        return True
+    grown = capacity[0] + needed + 64
+    for i in range(n32):
+        ok = ok and grow(<void**>&columns32[i], grown, 4)
+    for i in range(n64):
+        ok = ok and grow(<void**>&columns64[i], grown, 8)
+    if ok:
+        capacity[0] = grown
+    return ok
+
+
 cdef bint swap_room(Columns* c, uint32_t more) noexcept nogil:
     """Room for that many more legs; 0 without memory."""
-    cdef uint32_t i, capacity
-    cdef bint ok = True
-    if MV_LIKELY(c.n_swaps + more <= c.swap_capacity):
-        return True
-    capacity = c.swap_capacity * 2 + more + 64
-    for i in range(S_COLUMNS_32):
-        ok = ok and grow(<void**>&c.swap32[i], capacity, 4)
-    for i in range(S_COLUMNS_64):
-        ok = ok and grow(<void**>&c.swap64[i], capacity, 8)
-    if ok:
-        c.swap_capacity = capacity
-    return ok
+    return more_room(
+        c.swap32, S_COLUMNS_32, c.swap64, S_COLUMNS_64, c.n_swaps + more, &c.swap_capacity)
+
+
+cdef bint liquidity_room(Columns* c, uint32_t more) noexcept nogil:
+    """Room for that many more liquidity changes; 0 without memory."""
+    return more_room(
+        c.liquidity32, L_COLUMNS_32, c.liquidity64, L_COLUMNS_64, c.n_liquidity + more,
+        &c.liquidity_capacity)
+
+
+cdef bint liquidation_room(Columns* c, uint32_t more) noexcept nogil:
+    """Room for that many more liquidations; 0 without memory."""
+    return more_room(
+        c.liquidation32, Q_COLUMNS_32, c.liquidation64, Q_COLUMNS_64, c.n_liquidations + more,
+        &c.liquidation_capacity)
 
 
 # -- keys and names -------------------------------------------------------------------------------

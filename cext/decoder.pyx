@@ -9,12 +9,14 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from mevstream.cext.columns cimport (
-    S_FIELD_32, S_FIELD_64, S_COLUMNS_32, S_COLUMNS_64, T_COLUMNS_32, T_COLUMNS_64, T_FIELD_32,
-    T_FIELD_64, Columns, Writer, columns_free, columns_init, key_index, name_column, swap_room,
-    transaction_room, write_bytes, write_column, write_varint_field,
+    L_COLUMNS_32, L_COLUMNS_64, L_FIELD_32, L_FIELD_64, Q_COLUMNS_32, Q_COLUMNS_64, Q_FIELD_32,
+    Q_FIELD_64, S_COLUMNS_32, S_COLUMNS_64, S_FIELD_32, S_FIELD_64, T_COLUMNS_32, T_COLUMNS_64,
+    T_FIELD_32, T_FIELD_64, Columns, Writer, columns_free, columns_init, key_index,
+    liquidation_room, liquidity_room, name_column, swap_room, transaction_room, write_bytes,
+    write_column, write_varint_field,
 )
 from mevstream.cext.model cimport (
-    NONE, Decoded, Instruction, Leg, Transaction,
+    NONE, Change, Decoded, Instruction, Leg, Liquidation, Transaction,
 )
 from mevstream.cext.registry cimport find_program, key_of
 from mevstream.cext.swaps cimport decode_instructions, decoded_free, decoded_init
@@ -192,6 +194,73 @@ cdef void add_swap(Columns* c, const Transaction* tx, const Leg* leg, uint32_t r
     c.n_swaps += 1
 
 
+cdef inline uint32_t known_key(Columns* c, const uint8_t* key, bint known) noexcept nogil:
+    return key_index(c, key) if known else <uint32_t>NONE
+
+
+cdef void add_change(
+    Columns* c, const Transaction* tx, const Change* change, uint32_t row) noexcept nogil:
+    cdef uint32_t at = c.n_liquidity
+    cdef const Instruction* ix = &tx.instructions[change.position]
+    cdef uint32_t** u32 = c.liquidity32
+    cdef uint64_t** u64 = c.liquidity64
+    u32[0][at] = row
+    u32[1][at] = ix.outer
+    u32[2][at] = ix.inner
+    u32[3][at] = change.number
+    u32[4][at] = change.kind
+    u32[5][at] = name_column(c, change.venue.name)
+    u32[6][at] = account_key(c, tx, ix.program)
+    u32[7][at] = account_key(c, tx, change.pool)
+    u32[8][at] = account_key(c, tx, change.holder)
+    u32[9][at] = account_key(c, tx, change.owner)
+    u32[10][at] = known_key(c, change.mint_a, change.mint_a != NULL)
+    u32[11][at] = known_key(c, change.mint_b, change.mint_b != NULL)
+    u32[12][at] = change.decimals_a
+    u32[13][at] = change.decimals_b
+    u32[14][at] = change.flags
+    u32[15][at] = <uint32_t>change.lower
+    u32[16][at] = <uint32_t>change.upper
+    u32[17][at] = <uint32_t>change.tick
+    u64[0][at] = change.amount_a
+    u64[1][at] = change.amount_b
+    u64[2][at] = change.fee_a
+    u64[3][at] = change.fee_b
+    u64[4][at] = change.delta[0]
+    u64[5][at] = change.delta[1]
+    u64[6][at] = change.reserve_a
+    u64[7][at] = change.reserve_b
+    c.n_liquidity += 1
+
+
+cdef void add_liquidation(
+    Columns* c, const Transaction* tx, const Liquidation* one, uint32_t row) noexcept nogil:
+    cdef uint32_t at = c.n_liquidations
+    cdef const Instruction* ix = &tx.instructions[one.position]
+    cdef uint32_t** u32 = c.liquidation32
+    u32[0][at] = row
+    u32[1][at] = ix.outer
+    u32[2][at] = ix.inner
+    u32[3][at] = one.number
+    u32[4][at] = one.kind
+    u32[5][at] = name_column(c, one.protocol.name)
+    u32[6][at] = account_key(c, tx, ix.program)
+    u32[7][at] = account_key(c, tx, one.liquidator)
+    u32[8][at] = account_key(c, tx, one.account)
+    u32[9][at] = known_key(c, one.owner, one.has_owner)
+    u32[10][at] = known_key(c, one.repay_mint, one.has_repay_mint)
+    u32[11][at] = known_key(c, one.collateral_mint, one.has_collateral_mint)
+    u32[12][at] = one.repay_decimals
+    u32[13][at] = one.collateral_decimals
+    u32[14][at] = one.repay_market
+    u32[15][at] = one.collateral_market
+    u32[16][at] = one.flags
+    c.liquidation64[0][at] = one.repay_amount
+    c.liquidation64[1][at] = one.collateral_amount
+    c.liquidation64[2][at] = one.fee
+    c.n_liquidations += 1
+
+
 cdef inline void read_failure(
     const Transaction* tx, uint32_t* variant, uint32_t* instruction, uint32_t* detail,
     uint32_t* custom) noexcept nogil:
@@ -208,7 +277,7 @@ cdef inline void read_failure(
 
 
 cdef void add_transaction(Columns* c, Transaction* tx, Decoded* d, uint32_t index) noexcept nogil:
-    """Appends the transaction's row and those of its legs."""
+    """Appends the transaction's row and those of what it did."""
     cdef uint32_t at = c.n_transactions, i, flags
     cdef uint32_t** u32 = c.tx32
     cdef uint64_t** u64 = c.tx64
@@ -249,6 +318,10 @@ cdef void add_transaction(Columns* c, Transaction* tx, Decoded* d, uint32_t inde
     c.n_transactions += 1
     for i in range(d.n_legs):
         add_swap(c, tx, &d.legs[i], at)
+    for i in range(d.n_changes):
+        add_change(c, tx, &d.changes[i], at)
+    for i in range(d.n_liquidations):
+        add_liquidation(c, tx, &d.liquidations[i], at)
 
 
 cdef class BatchDecoder:
@@ -336,13 +409,14 @@ cdef class BatchDecoder:
                 c.n_malformed += 1
             else:
                 if tx.vote and tx.n_instructions == 1:
-                    d.n_legs = d.attempts = 0
+                    d.n_legs = d.n_changes = d.n_liquidations = d.attempts = 0
                     d.tip = d.cu_price = 0
                     d.tip_payer = d.cu_limit = NONE
                     d.dontfront = False
                 else:
                     decode_instructions(tx, d)
-                if not swap_room(c, d.n_legs):
+                if not swap_room(c, d.n_legs) or not liquidity_room(
+                        c, d.n_changes) or not liquidation_room(c, d.n_liquidations):
                     return -1
                 add_transaction(
                     c, tx, d,
@@ -400,3 +474,11 @@ cdef class BatchDecoder:
             write_column(w, S_FIELD_32 + i, c.swap32[i], 4 * <uint64_t>c.n_swaps)
         for i in range(S_COLUMNS_64):
             write_column(w, S_FIELD_64 + i, c.swap64[i], 8 * <uint64_t>c.n_swaps)
+        for i in range(L_COLUMNS_32):
+            write_column(w, L_FIELD_32 + i, c.liquidity32[i], 4 * <uint64_t>c.n_liquidity)
+        for i in range(L_COLUMNS_64):
+            write_column(w, L_FIELD_64 + i, c.liquidity64[i], 8 * <uint64_t>c.n_liquidity)
+        for i in range(Q_COLUMNS_32):
+            write_column(w, Q_FIELD_32 + i, c.liquidation32[i], 4 * <uint64_t>c.n_liquidations)
+        for i in range(Q_COLUMNS_64):
+            write_column(w, Q_FIELD_64 + i, c.liquidation64[i], 8 * <uint64_t>c.n_liquidations)

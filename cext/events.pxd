@@ -1,4 +1,4 @@
-"""What venues and routers tell of their swaps."""
+"""What venues, routers and lenders tell of what they did."""
 
 from mevstream.cext.model cimport Decoded, Transaction
 

@@ -1,4 +1,4 @@
-"""Events confirm and enrich the legs that the transfers gave.
+"""Events confirm and enrich the legs, changes and liquidations that the transfers gave.
 
 Three transports: an inner instruction of the program to itself, a log line
 `Program data: <base64>`, Raydium v4's `ray_log`. A log line belongs to the program on top of the
@@ -9,6 +9,8 @@ from libc.math cimport NAN
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
+from mevstream.cext.liquidations cimport offer_liquidation
+from mevstream.cext.liquidity cimport offer_change
 from mevstream.cext.model cimport (
     AMOUNTS_FROM_EVENT, EVENT_CONFIRMED, EVENT_DIFFERS, EVENT_LOG, EVENT_NONE, EVENT_RAY_LOG,
     EVENT_READ, EVENT_SELF_CPI, FEE_IN_OUTPUT, FEE_TOLD, NO_ACCOUNT, NONE, RESERVES_KNOWN, ROUTER,
@@ -23,7 +25,7 @@ from mevstream.cext.wire cimport (
 )
 
 cdef enum:
-    MAX_EVENT = 1024       # bytes; the longest known swap event has 469
+    MAX_EVENT = 1024       # bytes; the longest known event has 700
     MAX_DEPTH = 16         # of the invoke stack
 
 cdef uint8_t WSOL[32]
@@ -220,7 +222,8 @@ cdef void read_self_calls(Transaction* tx, Decoded* d) noexcept nogil:
         if program.kind == ROUTER:
             read_router_event(tx, d, program, ix.data + 8, ix.n_data - 8)
         elif program.transport == EVENT_SELF_CPI:
-            offer(tx, d, program, ix.parent, ix.data + 8, ix.n_data - 8)
+            if not offer(tx, d, program, ix.parent, ix.data + 8, ix.n_data - 8) and d.n_changes:
+                offer_change(tx, d, program, ix.parent, ix.data + 8, ix.n_data - 8)
 
 
 cdef struct LogReader:
@@ -242,24 +245,41 @@ cdef inline bint on_top(const LogReader* log, const Program* program) noexcept n
 cdef void give_log_event(
     Transaction* tx, Decoded* d, const LogReader* log, bint ray_log, const uint8_t* text, uint32_t n,
 ) noexcept nogil:
-    """Decodes the payload only if a leg's venue or router waits for it."""
+    """Decodes the payload only if a leg's venue or router, a change or a liquidation waits for it."""
     cdef uint8_t payload[MAX_EVENT]
     cdef uint32_t size = 0, i
     cdef Leg* leg
     cdef const Program* router
+    cdef const Program* program
     for i in range(d.n_legs):
         leg = &d.legs[i]
         if (not leg.event_seen and leg.venue.transport == (EVENT_RAY_LOG if ray_log else EVENT_LOG)
                 and on_top(log, leg.venue)):
             size = mv_base64(text, n, payload, MAX_EVENT)
-            offer(tx, d, leg.venue, NONE, payload, size)
-            return
+            if offer(tx, d, leg.venue, NONE, payload, size) or not d.n_changes:
+                return
+            break
         if leg.router != NONE and not leg.router_seen and not ray_log:
             router = find_program(tx.keys[tx.instructions[leg.router].program])
             if router.transport == EVENT_LOG and on_top(log, router):
                 size = mv_base64(text, n, payload, MAX_EVENT)
                 read_router_event(tx, d, router, payload, size)
                 return
+    for i in range(d.n_changes):
+        program = d.changes[i].venue
+        if (not d.changes[i].event_seen
+                and program.transport == (EVENT_RAY_LOG if ray_log else EVENT_LOG)
+                and on_top(log, program)):
+            size = mv_base64(text, n, payload, MAX_EVENT)
+            offer_change(tx, d, program, NONE, payload, size)
+            return
+    for i in range(d.n_liquidations):
+        program = d.liquidations[i].protocol
+        if (not d.liquidations[i].event_seen and not ray_log and program.transport == EVENT_LOG
+                and on_top(log, program)):
+            size = mv_base64(text, n, payload, MAX_EVENT)
+            offer_liquidation(tx, d, program, NONE, payload, size)
+            return
 
 
 cdef void read_log_line(
@@ -310,7 +330,8 @@ cdef void read_logs(Transaction* tx, Decoded* d) noexcept nogil:
 
 
 cdef void read_events(Transaction* tx, Decoded* d) noexcept nogil:
-    """Reads the transports that the legs ask for, then drops what no event has told."""
+    """Reads the transports that legs, changes and liquidations ask for, then drops the legs that no
+    event has told."""
     cdef uint32_t i, kept = 0
     cdef bint self_calls = False, logs = False
     cdef const Program* router
@@ -323,9 +344,14 @@ cdef void read_events(Transaction* tx, Decoded* d) noexcept nogil:
             router = find_program(tx.keys[tx.instructions[d.legs[i].router].program])
             self_calls = self_calls or router.transport == EVENT_SELF_CPI
             logs = logs or router.transport == EVENT_LOG
+    for i in range(d.n_changes):
+        if d.changes[i].venue.transport == EVENT_SELF_CPI:
+            self_calls = True
+        elif d.changes[i].venue.transport != EVENT_NONE:
+            logs = True
     if self_calls:
         read_self_calls(tx, d)
-    if logs:
+    if logs or d.n_liquidations:
         read_logs(tx, d)
     for i in range(d.n_legs):
         if d.legs[i].flags & AMOUNTS_FROM_EVENT and not d.legs[i].event_seen:

@@ -2,8 +2,7 @@
 
 The messages are looked at once; then every column that is asked for is written in one pass over
 all of them, whatever their number: nothing is made for a single message. What a column is comes
-from the `Layout`, so that a new column needs nothing here. Only those are known by name that
-connect the two tables and that tell which rows are copies of rows elsewhere.
+from the `Layout`, so that a new column needs nothing here, and what a table is from `References`.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -13,10 +12,19 @@ from libc.string cimport memcpy, memset
 
 from mevstream.cext.columnar cimport MAX_COLUMNS, Found, Layout, gather, malformed
 from mevstream.cext.fields cimport DELIMITED, Field, next_field
-from mevstream.cext.references cimport TO_KEYS, TO_NAMES, TO_TRANSACTIONS, References
+from mevstream.cext.references cimport (
+    N_TABLES,
+    TO_KEYS,
+    TO_NAMES,
+    TO_TRANSACTIONS,
+    TRANSACTIONS_TABLE,
+    References,
+)
 from mevstream.cext.wire cimport mv_u32, mv_u64
 
 import numpy as np
+
+from mevstream.cext.references import TABLES
 
 cdef uint32_t NONE = 0xFFFFFFFF
 
@@ -30,8 +38,7 @@ cdef enum Fault:
 cdef struct Part:
     const uint8_t* begin
     const uint8_t* end
-    uint64_t n_tx
-    uint64_t n_swaps
+    uint64_t n_rows[N_TABLES]
     uint64_t n_names
 
 
@@ -54,18 +61,16 @@ cdef class Reader:
 
     cdef Layout layout
     cdef References references
-    cdef int tx_replica, swap_replica, malformed
+    cdef int malformed
 
     def __cinit__(self, Layout layout not None, envelope, key_columns, name_columns):
         self.layout = layout
         self.references = References(layout, envelope, key_columns, name_columns)
-        self.tx_replica = layout.index["tx_replica"]
-        self.swap_replica = layout.index["swap_replica"]
         self.malformed = layout.index["malformed"]
 
     def check(self, bytes data not None):
-        """(rest, transactions, swaps, malformed): the message without its columns, which are
-        checked, and how many rows they have.
+        """(rest, rows of each table, malformed): the message without its columns, which are
+        checked, and how many rows they have. The tables are those of `TABLES`.
 
         Raises ValueError for what is no such message, where row counts differ, and for a column
         with a value outside the table that it refers to.
@@ -78,7 +83,8 @@ cdef class Reader:
             size = self.layout.find(part.begin, part.end, found, NULL)
         cdef bytes rest = PyBytes_FromStringAndSize(NULL, size)
         self.layout.find(part.begin, part.end, found, <uint8_t*>PyBytes_AS_STRING(rest))
-        return rest, part.n_tx, part.n_swaps, self.layout.rows(found, self.malformed)
+        rows = tuple([part.n_rows[t] for t in range(N_TABLES)])
+        return rest, rows, self.layout.rows(found, self.malformed)
 
     def open(self, messages):
         """The messages (bytes) as `Messages`, in their order. Raises as `check` does."""
@@ -117,8 +123,8 @@ cdef class Reader:
                 return SEVERAL_RUNS
         if self.layout.odd_rows(found) >= 0:
             return ROWS_DIFFER
-        part.n_tx = self.layout.rows(found, self.references.tx_index)
-        part.n_swaps = self.layout.rows(found, self.references.swap_tx)
+        for i in range(N_TABLES):
+            part.n_rows[i] = self.layout.rows(found, self.references.leaders[i])
         part.n_names = times(part.begin, part.end, self.references.names)
         return OUTSIDE if self.references.outside(found, part.n_names) >= 0 else FINE
 
@@ -143,10 +149,10 @@ cdef inline void set_bytes(Part* part, bytes data):
 cdef class Messages:
     """Messages that were checked, with the place of every column of each.
 
-    `n_transactions` and `n_swaps` are arrays of int64: the rows of each message.
+    `n_rows` has an array of int64 for each table: the rows of each message.
     """
 
-    cdef readonly object n_transactions, n_swaps
+    cdef readonly dict n_rows
     cdef Reader reader
     cdef list data               # keeps the bytes
     cdef Py_ssize_t n
@@ -156,8 +162,8 @@ cdef class Messages:
     def __cinit__(self, Reader reader not None, messages):
         cdef Found found[MAX_COLUMNS]
         cdef Py_ssize_t m = 0
-        cdef int count = reader.layout.count
-        cdef int64_t[::1] n_tx, n_swaps
+        cdef int count = reader.layout.count, t
+        cdef int64_t[::1] rows
         self.reader = reader
         self.data = list(messages)
         self.n = len(self.data)
@@ -179,10 +185,12 @@ cdef class Messages:
                 self.data[m] = reader.checked(self.data[m], &self.parts[m], found)
                 self.note(m, found)
                 m += 1
-        self.n_transactions, self.n_swaps = np.empty(self.n, np.int64), np.empty(self.n, np.int64)
-        n_tx, n_swaps = self.n_transactions, self.n_swaps
-        for m in range(self.n):
-            n_tx[m], n_swaps[m] = self.parts[m].n_tx, self.parts[m].n_swaps
+        self.n_rows = {}
+        for t, table in enumerate(TABLES):
+            self.n_rows[table] = np.empty(self.n, np.int64)
+            rows = self.n_rows[table]
+            for m in range(self.n):
+                rows[m] = self.parts[m].n_rows[t]
 
     def __dealloc__(self):
         free(self.parts)
@@ -195,107 +203,116 @@ cdef class Messages:
 
     def rows(self, kept=None, *, bint home=True):
         """A selection of the rows, as `Rows`: transactions that `kept` (a bool for each
-        transaction of all messages) tells, else all, and their swaps; of them those at home, or
-        with home=False the copies, too. Raises ValueError for a `kept` of another size."""
+        transaction of all messages) tells, else all, and their rows in the other tables; of them
+        those at home, or with home=False the copies, too. Raises ValueError for a `kept` of another size."""
         return Rows(self, kept, home)
 
 
 cdef class Rows:
-    """Some rows of both tables, in the order of the messages.
+    """Some rows of all tables, in the order of the messages.
 
-    `n_transactions` and `n_swaps` are arrays of int64: how many rows are of each message.
+    `n_rows` has an array of int64 for each table: how many rows are of each message.
     """
 
-    cdef readonly object n_transactions, n_swaps
+    cdef readonly dict n_rows
     cdef Messages messages
     cdef Layout layout
-    # The rows within their messages, and of each swap its transaction.
-    cdef uint32_t[::1] tx_rows, swap_rows, swap_txs
-    cdef int64_t[::1] tx_counts, swap_counts
-    cdef uint64_t tx_total, swap_total
+    cdef list arrays                # keeps what the pointers below point into
+    # Of each table the rows within their messages, and for each the row of its transaction.
+    cdef uint32_t* rows_of[N_TABLES]
+    cdef uint32_t* txs_of[N_TABLES]
+    cdef int64_t* counts_of[N_TABLES]
+    cdef uint64_t totals[N_TABLES]
 
     def __cinit__(self, Messages messages not None, kept, bint home):
-        cdef uint64_t n_tx = messages.n_transactions.sum(), n_swaps = messages.n_swaps.sum()
+        cdef uint64_t n_tx = messages.n_rows["tx"].sum()
         cdef const uint8_t[::1] mask
         cdef const uint8_t* first = NULL
+        cdef uint32_t[::1] rows
+        cdef int64_t[::1] counts
+        cdef int t
         self.messages, self.layout = messages, messages.reader.layout
         if kept is not None:
             if kept.shape != (n_tx,) or kept.dtype != bool:
                 raise ValueError(f"{kept.dtype} of shape {kept.shape}, not {n_tx} bools")
             mask = np.ascontiguousarray(kept).view(np.uint8)
             first = &mask[0] if n_tx else NULL
-        self.tx_rows = np.empty(n_tx + 1, np.uint32)
-        self.swap_rows = np.empty(n_swaps + 1, np.uint32)
-        self.swap_txs = np.empty(n_swaps + 1, np.uint32)
-        self.n_transactions = np.empty(messages.n, np.int64)
-        self.n_swaps = np.empty(messages.n, np.int64)
-        self.tx_counts, self.swap_counts = self.n_transactions, self.n_swaps
+        self.n_rows, self.arrays = {}, []
+        for t, table in enumerate(TABLES):
+            n = messages.n_rows[table].sum()
+            rows = np.empty(n + 1, np.uint32)
+            self.arrays.append(rows)
+            self.rows_of[t] = self.txs_of[t] = &rows[0]
+            if t != TRANSACTIONS_TABLE:
+                rows = np.empty(n + 1, np.uint32)
+                self.arrays.append(rows)
+                self.txs_of[t] = &rows[0]
+            counts = np.empty(messages.n + 1, np.int64)
+            self.counts_of[t] = &counts[0]
+            self.arrays.append(counts)
+            self.n_rows[table] = np.asarray(counts)[:messages.n]
         cdef Reader reader = messages.reader
-        cdef int tx_copies = reader.tx_replica if home else -1
-        cdef int swap_copies = reader.swap_replica if home else -1
+        cdef References references = reader.references
         with nogil:
-            self.select(first, reader.references.swap_tx, tx_copies, swap_copies)
+            self.select(first, references.leaders, references.replicas if home else NULL)
 
     cdef void select(
-        self, const uint8_t* kept, int swap_tx, int tx_copies, int swap_copies
+        self, const uint8_t* kept, const int* leaders, const int* replicas
     ) noexcept nogil:
+        """With `replicas` NULL the copies, too."""
         cdef Py_ssize_t m
-        cdef uint64_t row, n_tx = 0, n_swaps = 0, tx_before, swaps_before
+        cdef uint64_t row, before, n
         cdef uint32_t tx
+        cdef int t
         cdef const uint8_t* copies
-        cdef const uint8_t* swap_txs
+        cdef const uint8_t* txs
+        for t in range(N_TABLES):
+            self.totals[t] = 0
         for m in range(self.messages.n):
-            tx_before, swaps_before = n_tx, n_swaps
-            copies = self.column_of(m, tx_copies)
-            for row in range(self.messages.parts[m].n_tx):
-                if (kept == NULL or kept[row]) and at_home(copies, row):
-                    self.tx_rows[n_tx] = row
-                    n_tx += 1
-            copies = self.column_of(m, swap_copies)
-            swap_txs = self.column_of(m, swap_tx)
-            for row in range(self.messages.parts[m].n_swaps):
-                tx = mv_u32(swap_txs + 4 * row)
-                if (kept == NULL or kept[tx]) and at_home(copies, row):
-                    self.swap_rows[n_swaps] = row
-                    self.swap_txs[n_swaps] = tx
-                    n_swaps += 1
-            self.tx_counts[m] = n_tx - tx_before
-            self.swap_counts[m] = n_swaps - swaps_before
+            for t in range(N_TABLES):
+                before = n = self.totals[t]
+                copies = self.column_of(m, replicas[t]) if replicas != NULL else NULL
+                txs = self.column_of(m, leaders[t]) if t != TRANSACTIONS_TABLE else NULL
+                for row in range(self.messages.parts[m].n_rows[t]):
+                    tx = mv_u32(txs + 4 * row) if txs != NULL else <uint32_t>row
+                    if (kept == NULL or kept[tx]) and at_home(copies, row):
+                        self.rows_of[t][n] = row
+                        self.txs_of[t][n] = tx
+                        n += 1
+                self.totals[t] = n
+                self.counts_of[t][m] = n - before
             if kept != NULL:
-                kept += self.messages.parts[m].n_tx
-        self.tx_total, self.swap_total = n_tx, n_swaps
+                kept += self.messages.parts[m].n_rows[TRANSACTIONS_TABLE]
 
     cdef inline const uint8_t* column_of(self, Py_ssize_t m, int i) noexcept nogil:
         """Where a message has a column; NULL where it is missing, and for column -1."""
         return self.messages.values[m * self.layout.count + i] if i >= 0 else NULL
 
     cdef int find(
-        self, name, bint of_transactions, const uint32_t** rows, const int64_t** counts,
-        uint64_t* total,
+        self, name, each, const uint32_t** rows, const int64_t** counts, uint64_t* total
     ) except -1:
-        """A column and the rows of its table, or with `of_transactions` those of the swaps'
-        transactions."""
+        """A column and the rows of its table; with `each` a column of the transactions, and their
+        rows for each row of that table."""
         if name not in self.layout.index:
             raise ValueError(f"there is no column {name!r}")
         cdef int i = self.layout.index[name]
-        cdef int leader = self.layout.specs[i].leader
-        cdef References references = self.messages.reader.references
-        if leader == references.tx_index and not of_transactions:
-            rows[0], counts[0], total[0] = &self.tx_rows[0], &self.tx_counts[0], self.tx_total
-        elif of_transactions == (leader == references.tx_index) and leader >= 0:
-            rows[0] = &self.swap_txs[0] if of_transactions else &self.swap_rows[0]
-            counts[0], total[0] = &self.swap_counts[0], self.swap_total
-        else:
+        cdef int t = self.messages.reader.references.tables[i]
+        if t < 0 or (each is not None and (t != TRANSACTIONS_TABLE or each not in TABLES)):
             raise ValueError(f"{name} has no such rows")
+        rows[0] = self.rows_of[t]
+        if each is not None:
+            t = TABLES.index(each)
+            rows[0] = self.txs_of[t]
+        counts[0], total[0] = self.counts_of[t], self.totals[t]
         return i
 
-    def column(self, name, *, bint of_transactions=False):
+    def column(self, name, *, each=None):
         """A column of the rows, with the dtype and the default that it has in one message; with
-        `of_transactions` a column of the transactions, for each swap."""
+        `each`, the name of a table, a column of the transactions for each row of that table."""
         cdef const uint32_t* rows
         cdef const int64_t* counts
         cdef uint64_t total
-        cdef int i = self.find(name, of_transactions, &rows, &counts, &total)
+        cdef int i = self.find(name, each, &rows, &counts, &total)
         cdef uint32_t width = self.layout.specs[i].width
         dtype = self.layout.dtypes[i]
         cdef bytes default = np.full(
@@ -323,13 +340,13 @@ cdef class Rows:
                 rows += counts[m]
         return out
 
-    def keys(self, name, *, bint of_transactions=False):
+    def keys(self, name, *, each=None):
         """A column that refers to `keys`: the keys themselves as items of 32 bytes (V32), zeros
         for none."""
         cdef const uint32_t* rows
         cdef const int64_t* counts
         cdef uint64_t total
-        cdef int i = self.find(name, of_transactions, &rows, &counts, &total)
+        cdef int i = self.find(name, each, &rows, &counts, &total)
         cdef References references = self.messages.reader.references
         if references.kinds[i] != TO_KEYS:
             raise ValueError(f"{name} does not hold keys")
@@ -364,7 +381,7 @@ cdef class Rows:
         cdef const uint32_t* rows
         cdef const int64_t* counts
         cdef uint64_t total, n_names = 0
-        cdef int i = self.find(name, False, &rows, &counts, &total)
+        cdef int i = self.find(name, None, &rows, &counts, &total)
         cdef Py_ssize_t m
         for m in range(self.messages.n):
             n_names += self.messages.parts[m].n_names
@@ -442,7 +459,7 @@ cdef class Rows:
     cdef int integers(
         self, name, const uint32_t** rows, const int64_t** counts, uint64_t* total
     ) except -1:
-        cdef int i = self.find(name, False, rows, counts, total)
+        cdef int i = self.find(name, None, rows, counts, total)
         if not self.layout.specs[i].element or self.layout.dtypes[i].kind != "u":
             raise ValueError(f"{name} does not hold unsigned integers")
         return i

@@ -5,13 +5,16 @@ Accounts are named by their index in the transaction's key table (static keys, l
 loaded readonly), which one byte can hold on the wire.
 """
 
-from libc.stdint cimport int16_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     NONE = 0xFFFFFFFF
     NO_ACCOUNT = 0xFFFF
     MAX_KEYS = 256
     MAX_LEGS = 1024        # of one transaction; bounds the work that a forged one can cause
+    MAX_CHANGES = 512      # of liquidity, of one transaction: an instruction makes two at most
+    MAX_LIQUIDATIONS = 256
+    NO_TICK = -0x80000000
 
 # What a program is, as far as decoding cares (registry.pyx).
 cdef enum ProgramKind:
@@ -43,8 +46,26 @@ cdef enum LegFlag:
     FEE_IN_OUTPUT = 64
     AMOUNTS_FROM_EVENT = 128
 
+# Bits of Change.flags and Liquidation.flags: liquidity_flags and liquidation_flags in
+# schemas/parsed.proto, beside those above.
+cdef enum ChangeFlag:
+    DELTA_TOLD = 256
+    SHARE_TOKENS = 256
+    AMOUNTS_UNKNOWN = 512
+
+# liquidity_kind in schemas/parsed.proto, and what only the registry's rows have.
+cdef enum ChangeKind:
+    ADD = 0
+    REMOVE = 1
+    OPEN = 2
+    CLOSE = 3
+    COLLECT = 4
+    OPEN_AND_ADD = 5   # an addition, or an opening if nothing is added
+    MOVE = 6           # a removal and an addition by one instruction
+
 # Defined at the end; the rows of the registry and what they decode refer to each other.
 cdef struct Program
+cdef struct Decoded
 
 cdef struct Instruction:
     const uint8_t* data
@@ -110,6 +131,61 @@ cdef struct Leg:
     bint event_seen
     bint router_seen
 
+# A change of a liquidity position.
+cdef struct Change:
+    const Program* venue
+    const uint8_t* mint_a      # 32 bytes, NULL unknown
+    const uint8_t* mint_b
+    uint32_t position          # of its instruction, in execution order
+    uint32_t number            # of this row in its instruction
+    ChangeKind kind
+    uint32_t flags
+    uint16_t pool
+    uint16_t holder            # the account of the liquidity position
+    uint16_t owner
+    uint16_t vault_a
+    uint16_t vault_b
+    uint8_t decimals_a
+    uint8_t decimals_b
+    int32_t lower              # NO_TICK unknown
+    int32_t upper
+    int32_t tick
+    uint64_t amount_a
+    uint64_t amount_b
+    uint64_t fee_a
+    uint64_t fee_b
+    uint64_t delta[2]          # low, high
+    uint64_t reserve_a
+    uint64_t reserve_b
+    bint event_seen
+
+# A liquidation. Keys are copied: an event in a log is decoded into a buffer that is reused.
+cdef struct Liquidation:
+    const Program* protocol
+    uint32_t position
+    uint32_t number
+    uint32_t kind
+    uint32_t flags
+    uint16_t liquidator
+    uint16_t account
+    uint16_t repay_vault       # for decimals
+    uint16_t collateral_vault
+    bint has_owner
+    bint has_repay_mint
+    bint has_collateral_mint
+    uint8_t owner[32]
+    uint8_t repay_mint[32]
+    uint8_t collateral_mint[32]
+    uint8_t repay_decimals
+    uint8_t collateral_decimals
+    uint32_t repay_market      # NONE
+    uint32_t collateral_market
+    uint64_t repay_amount
+    uint64_t collateral_amount
+    uint64_t fee
+    bint event_seen
+    bint nothing               # the event says that nothing moved
+
 cdef struct Transaction:
     const uint8_t* begin
     uint32_t n_bytes
@@ -152,16 +228,20 @@ cdef struct Transaction:
 
 # -- the registry's rows -------------------------------------------------------------------------
 
+# How an instruction is recognised.
+cdef struct Pattern:
+    uint64_t discriminator     # as many leading bytes of the data as n_discriminator says
+    uint32_t n_discriminator
+    uint32_t min_accounts
+    uint32_t max_accounts
+
 # One swap instruction of a venue. Two rows with the same discriminator are two legs.
 # Account positions count from the end where negative; NO_POSITION where the layout has none.
 cdef enum:
     NO_POSITION = 0x7FFF
 
 cdef struct SwapInstruction:
-    uint64_t discriminator     # as many leading bytes of the data as n_discriminator says
-    uint32_t n_discriminator
-    uint32_t min_accounts
-    uint32_t max_accounts
+    Pattern call
     int16_t pool
     int16_t vault_a
     int16_t vault_b
@@ -197,6 +277,67 @@ cdef struct SwapEvent:
 ctypedef EventVerdict (*EventReader)(
     const Transaction* tx, const Leg* leg, const uint8_t* data, uint32_t n, SwapEvent* event) noexcept nogil
 
+# Where the data of a liquidity instruction has the range of ticks or bins.
+cdef enum RangeForm:
+    RANGE_NONE = 0
+    RANGE_PAIR = 1     # first and last
+    RANGE_WIDTH = 2    # first and how many
+    RANGE_LIST = 3     # a count (u32) of items that begin with a bin
+
+cdef struct LiquidityInstruction:
+    Pattern call
+    ChangeKind kind
+    int16_t pool
+    int16_t holder             # the account of the liquidity position
+    int16_t owner
+    int16_t vault_a
+    int16_t vault_b
+    RangeForm range_form
+    uint32_t range_at          # offset in the data
+    uint32_t range_stride      # bytes an item
+    uint32_t delta_at
+    uint32_t delta_size        # 8 or 16 bytes; 0 where the data do not tell it
+
+# What an event says of a liquidity change; several events may tell of one.
+cdef struct ChangeEvent:
+    bint has_amounts           # the last event of its instruction
+    uint64_t amount_a          # as the vaults saw it: comparable to Change.amount_a
+    uint64_t amount_b
+    bint has_fees
+    uint64_t fee_a
+    uint64_t fee_b
+    bint has_delta
+    uint64_t delta[2]
+    int32_t lower              # NO_TICK untold
+    int32_t upper
+    int32_t tick
+
+ctypedef EventVerdict (*ChangeReader)(
+    const Transaction* tx, const Change* change, const uint8_t* data, uint32_t n,
+    ChangeEvent* event) noexcept nogil
+
+cdef struct LiquidationInstruction:
+    Pattern call
+    uint32_t kind
+    int16_t liquidator
+    int16_t account
+    int16_t repay_vault
+    int16_t repay_mint
+    int16_t collateral_vault
+    int16_t collateral_mint
+    int16_t share_vault        # where the collateral comes from if it is not redeemed
+    int16_t fee_account
+    bint fee_in_collateral
+    bint from_event            # no token transfer shows the amounts
+
+# Reads an event into the liquidation it tells of.
+ctypedef EventVerdict (*LiquidationReader)(
+    const Transaction* tx, Liquidation* liquidation, const uint8_t* data, uint32_t n) noexcept nogil
+
+# Finds the legs of a liquidation that spans several instructions and ends with this one.
+ctypedef uint32_t (*LiquidationFinder)(
+    Transaction* tx, Decoded* d, uint32_t position, Liquidation* found, uint32_t room) noexcept nogil
+
 cdef struct Program:
     uint8_t key[32]
     uint8_t text[48]           # base58, as log lines have it
@@ -209,12 +350,23 @@ cdef struct Program:
     EventTransport transport
     LegFinder legs
     EventReader event
+    const LiquidityInstruction* changes
+    uint32_t n_changes
+    ChangeReader change_event
+    const LiquidationInstruction* liquidations
+    uint32_t n_liquidations
+    LiquidationReader liquidation_event
+    LiquidationFinder liquidation_legs
 
 # -- what swaps.pyx finds ------------------------------------------------------------------------
 
 cdef struct Decoded:
     Leg* legs
     uint32_t n_legs
+    Change* changes
+    uint32_t n_changes
+    Liquidation* liquidations
+    uint32_t n_liquidations
     Transfer* transfers        # in execution order
     uint32_t n_transfers
     uint32_t attempts          # swap instructions, whether they moved anything or not

@@ -20,7 +20,14 @@ from mevstream.cext.columnar cimport (
     malformed,
 )
 from mevstream.cext.fields cimport DELIMITED, VARINT, Field, next_field, put_varint, varint_size
-from mevstream.cext.references cimport TO_KEYS, TO_TRANSACTIONS, References, reference
+from mevstream.cext.references cimport (
+    N_TABLES,
+    TO_KEYS,
+    TO_TRANSACTIONS,
+    TRANSACTIONS_TABLE,
+    References,
+    reference,
+)
 from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64
 
 cdef enum:
@@ -33,31 +40,30 @@ cdef uint32_t HUB = 0xFFFFFFFE
 cdef uint32_t NO_MARKET = 0xFFFFFFFD
 cdef uint32_t ALL = 0xFFFFFFFC
 
+# The rows of one table, and of one part of it.
+cdef struct TablePlan:
+    uint64_t n
+    uint32_t* home
+    uint32_t* first       # the partitions a row goes to, or ALL; not of transactions
+    uint32_t* second
+    uint32_t* rows        # of the part, in the whole
+    uint64_t part_n
+    bint replicas         # whether there are copies in the part
+
 # The plan for one message. The arrays lie in one allocation, which `place` is the start of.
 cdef struct Plan:
     uint32_t partitions
     uint32_t seq
-    uint64_t n_tx
-    uint64_t n_swaps
     uint64_t n_keys
     uint64_t n_names
     const uint8_t* keys
     uint32_t* place       # of a key: its partition, HUB, or UNSET as long as nobody asked
-    uint32_t* tx_home
-    uint32_t* swap_home
-    uint32_t* swap_first  # the partitions a swap goes to, or ALL
-    uint32_t* swap_second
-    # Of one part: its rows in the whole, and where a row or key of the whole is in it.
-    uint32_t* tx_rows
-    uint32_t* swap_rows
+    TablePlan tables[N_TABLES]
+    # Of one part: its keys in the whole, and where a row or key of the whole is in it.
     uint32_t* key_rows
     uint32_t* new_tx
     uint32_t* new_key
-    uint64_t part_tx
-    uint64_t part_swaps
     uint64_t part_keys
-    bint tx_replicas
-    bint swap_replicas
     uint8_t* head         # the envelope, without partition and partitions
     uint64_t head_size
 
@@ -97,6 +103,15 @@ def partition_of(const uint8_t[::1] key not None, partitions):
     return key_partition(&key[0], partitions)
 
 
+# What tells the market of a row, for the tables after that of transactions: its mints, and what
+# stands for it where they are hubs.
+MARKETS = (
+    ("swap_mint_in", "swap_mint_out", "swap_pool"),
+    ("liquidity_mint_a", "liquidity_mint_b", "liquidity_pool"),
+    ("liquidation_repay_mint", "liquidation_collateral_mint", "liquidation_account"),
+)
+
+
 cdef class Splitter:
     """Parts messages of one layout.
 
@@ -108,8 +123,10 @@ cdef class Splitter:
     cdef Layout layout
     cdef References references
     cdef uint8_t known[MAX_NUMBER]  # fields of the envelope that every part has
-    cdef int keys, swap_tx, tx_index, tx_replica, swap_replica, malformed
-    cdef int pool, mint_in, mint_out
+    cdef int keys, malformed
+    # Of each table but that of transactions: the two mints and the pool that tell its market.
+    cdef int mints[N_TABLES][2]
+    cdef int pool[N_TABLES]
     cdef uint32_t seq, names, partition, partitions
     cdef bytes hubs                 # one after the other
     cdef const uint8_t* first_hub
@@ -128,10 +145,9 @@ cdef class Splitter:
         self.partition, self.partitions = envelope["partition"], envelope["partitions"]
         self.known[self.partition] = self.known[self.partitions] = 0
         self.keys, self.malformed = index["keys"], index["malformed"]
-        self.tx_index, self.tx_replica = index["tx_index"], index["tx_replica"]
-        self.swap_tx, self.swap_replica = index["swap_tx"], index["swap_replica"]
-        self.pool = index["swap_pool"]
-        self.mint_in, self.mint_out = index["swap_mint_in"], index["swap_mint_out"]
+        for t, (mint, other, pool) in enumerate(MARKETS, 1):
+            self.mints[t][0], self.mints[t][1] = index[mint], index[other]
+            self.pool[t] = index[pool]
         hubs = list(hubs)
         if any(len(hub) != 32 for hub in hubs):
             raise ValueError("a hub mint that is not 32 bytes")
@@ -152,6 +168,9 @@ cdef class Splitter:
         cdef Plan plan
         cdef int i, bad
         cdef uint32_t part
+        cdef uint64_t words = 0
+        cdef uint32_t* next_free
+        cdef bint replicas = False
         cdef list parts
         check_partitions(partitions)
         with nogil:
@@ -166,30 +185,29 @@ cdef class Splitter:
         plan.partitions = partitions
         plan.keys = found[self.keys].value
         plan.n_keys = self.layout.rows(found, self.keys)
-        plan.n_tx = self.layout.rows(found, self.tx_index)
-        plan.n_swaps = self.layout.rows(found, self.swap_tx)
+        for i in range(N_TABLES):
+            plan.tables[i].n = self.layout.rows(found, self.references.leaders[i])
+            words += 4 * plan.tables[i].n
         # At most as many words as the message has, a few times over.
-        plan.place = <uint32_t*>malloc(
-            4 * (4 * plan.n_keys + 4 * plan.n_tx + 4 * plan.n_swaps + 1) + rest_size
-        )
+        plan.place = <uint32_t*>malloc(4 * (words + 3 * plan.n_keys + 1) + rest_size)
         if plan.place == NULL:
             raise MemoryError
         try:
             plan.new_key = plan.place + plan.n_keys
             plan.key_rows = plan.new_key + plan.n_keys
-            plan.tx_home = plan.key_rows + plan.n_keys
-            plan.tx_rows = plan.tx_home + plan.n_tx
-            plan.new_tx = plan.tx_rows + plan.n_tx
-            plan.swap_home = plan.new_tx + plan.n_tx
-            plan.swap_first = plan.swap_home + plan.n_swaps
-            plan.swap_second = plan.swap_first + plan.n_swaps
-            plan.swap_rows = plan.swap_second + plan.n_swaps
-            plan.head = <uint8_t*>(plan.swap_rows + plan.n_swaps)
+            next_free = plan.key_rows + plan.n_keys
+            for i in range(N_TABLES):
+                plan.tables[i].home = next_free
+                plan.tables[i].rows = plan.tables[i].home + plan.tables[i].n
+                plan.tables[i].first = plan.tables[i].rows + plan.tables[i].n
+                plan.tables[i].second = plan.tables[i].first + plan.tables[i].n
+                next_free = plan.tables[i].second + plan.tables[i].n
+                replicas |= found[self.references.replicas[i]].size != 0
+            plan.new_tx = plan.tables[TRANSACTIONS_TABLE].first  # which they do not need
+            plan.head = <uint8_t*>next_free
             with nogil:
                 self.layout.find(begin, end, found, plan.head)
-            if self.read_head(&plan, rest_size) or (
-                found[self.tx_replica].size or found[self.swap_replica].size
-            ):
+            if self.read_head(&plan, rest_size) or replicas:
                 raise ValueError("is a part of a batch already")
             with nogil:
                 bad = self.references.outside(found, plan.n_names)
@@ -264,72 +282,85 @@ cdef class Splitter:
         return place
 
     cdef void assign(self, Plan* plan, const Found* found) noexcept nogil:
-        cdef uint32_t key_in = NONE, key_out = NONE, pool, place_in, place_out, home, first, second
-        cdef uint32_t seq_home = plan.seq % plan.partitions, tx
+        """Where each row goes. The home of a transaction is that of the first row of the first
+        table that has one."""
+        cdef TablePlan* transactions = &plan.tables[TRANSACTIONS_TABLE]
         cdef uint64_t row
+        cdef uint32_t tx
+        cdef int t
         memset(plan.place, 0xFF, 4 * plan.n_keys)
-        memset(plan.tx_home, 0xFF, 4 * plan.n_tx)
-        for row in range(plan.n_swaps):
-            key_in = reference(&found[self.mint_in], row)
-            key_out = reference(&found[self.mint_out], row)
-            place_in = self.place_of(plan, key_in)
-            place_out = self.place_of(plan, key_out)
-            if place_in < plan.partitions and place_out < plan.partitions:
-                first, second = place_in, place_out
-                home = place_out
-                if memcmp(
-                    plan.keys + 32 * <uint64_t>key_in, plan.keys + 32 * <uint64_t>key_out, 32
-                ) < 0:
-                    home = place_in
-            elif place_in < plan.partitions:
-                first = second = home = place_in
-            elif place_out < plan.partitions:
-                first = second = home = place_out
-            else:
-                pool = reference(&found[self.pool], row)
-                home = seq_home
-                if pool != NONE:
-                    home = key_partition(plan.keys + 32 * <uint64_t>pool, plan.partitions)
-                # Every market's routes run through a pool of two hubs; through one of a mint
-                # that is not known runs none.
-                first = ALL if place_in == HUB and place_out == HUB else home
-                second = home
-            plan.swap_home[row] = home
-            plan.swap_first[row] = first
-            plan.swap_second[row] = second
-            tx = reference(&found[self.swap_tx], row)
-            if plan.tx_home[tx] == UNSET:
-                plan.tx_home[tx] = home
-        for row in range(plan.n_tx):
-            if plan.tx_home[row] == UNSET:
-                plan.tx_home[row] = seq_home
+        memset(transactions.home, 0xFF, 4 * transactions.n)
+        for t in range(1, N_TABLES):
+            for row in range(plan.tables[t].n):
+                self.assign_row(plan, found, t, row)
+                tx = reference(&found[self.references.leaders[t]], row)
+                if transactions.home[tx] == UNSET:
+                    transactions.home[tx] = plan.tables[t].home[row]
+        for row in range(transactions.n):
+            if transactions.home[row] == UNSET:
+                transactions.home[row] = plan.seq % plan.partitions
+
+    cdef inline void assign_row(
+        self, Plan* plan, const Found* found, int t, uint64_t row
+    ) noexcept nogil:
+        cdef uint32_t key_in = reference(&found[self.mints[t][0]], row)
+        cdef uint32_t key_out = reference(&found[self.mints[t][1]], row)
+        cdef uint32_t place_in = self.place_of(plan, key_in)
+        cdef uint32_t place_out = self.place_of(plan, key_out)
+        cdef uint32_t home, first, second, pool
+        if place_in < plan.partitions and place_out < plan.partitions:
+            first, second = place_in, place_out
+            home = place_out
+            if memcmp(
+                plan.keys + 32 * <uint64_t>key_in, plan.keys + 32 * <uint64_t>key_out, 32
+            ) < 0:
+                home = place_in
+        elif place_in < plan.partitions:
+            first = second = home = place_in
+        elif place_out < plan.partitions:
+            first = second = home = place_out
+        else:
+            pool = reference(&found[self.pool[t]], row)
+            home = plan.seq % plan.partitions
+            if pool != NONE:
+                home = key_partition(plan.keys + 32 * <uint64_t>pool, plan.partitions)
+            # Every market's routes run through a pool of two hubs; through one of a mint
+            # that is not known runs none.
+            first = ALL if place_in == HUB and place_out == HUB else home
+            second = home
+        plan.tables[t].home[row] = home
+        plan.tables[t].first[row] = first
+        plan.tables[t].second[row] = second
 
     cdef void select(self, Plan* plan, const Found* found, uint32_t part) noexcept nogil:
         """Fills the plan's description of one part."""
+        cdef TablePlan* table
+        cdef TablePlan* transactions = &plan.tables[TRANSACTIONS_TABLE]
         cdef uint64_t row, n
         cdef uint32_t key
         cdef const uint32_t* rows
-        cdef int i
-        plan.part_tx = plan.part_swaps = plan.part_keys = 0
-        plan.tx_replicas = plan.swap_replicas = False
-        memset(plan.new_tx, 0xFF, 4 * plan.n_tx)
+        cdef int i, t
+        plan.part_keys = 0
+        memset(plan.new_tx, 0xFF, 4 * transactions.n)
         memset(plan.new_key, 0xFF, 4 * plan.n_keys)
-        for row in range(plan.n_swaps):
-            if (
-                plan.swap_first[row] == part
-                or plan.swap_second[row] == part
-                or plan.swap_first[row] == ALL
-            ):
-                plan.swap_rows[plan.part_swaps] = row
-                plan.part_swaps += 1
-                plan.swap_replicas |= plan.swap_home[row] != part
-                plan.new_tx[reference(&found[self.swap_tx], row)] = 0
-        for row in range(plan.n_tx):
-            if plan.tx_home[row] == part or plan.new_tx[row] == 0:
-                plan.new_tx[row] = plan.part_tx
-                plan.tx_rows[plan.part_tx] = row
-                plan.part_tx += 1
-                plan.tx_replicas |= plan.tx_home[row] != part
+        for t in range(1, N_TABLES):
+            table = &plan.tables[t]
+            table.part_n = 0
+            table.replicas = False
+            for row in range(table.n):
+                if table.first[row] == part or table.second[row] == part or table.first[row] == ALL:
+                    table.rows[table.part_n] = row
+                    table.part_n += 1
+                    table.replicas |= table.home[row] != part
+                    plan.new_tx[reference(&found[self.references.leaders[t]], row)] = 0
+        transactions.part_n = 0
+        transactions.replicas = False
+        for row in range(transactions.n):
+            if transactions.home[row] == part or plan.new_tx[row] == 0:
+                plan.new_tx[row] = transactions.part_n
+                transactions.rows[transactions.part_n] = row
+                transactions.part_n += 1
+                transactions.replicas |= transactions.home[row] != part
         for i in range(self.layout.count):
             if self.references.kinds[i] != TO_KEYS or found[i].size == 0:
                 continue
@@ -343,9 +374,13 @@ cdef class Splitter:
 
     cdef inline (const uint32_t*, uint64_t) rows_of(self, const Plan* plan, int i) noexcept nogil:
         """The rows of a table's column that the part has, and their number."""
-        if self.layout.specs[i].leader == self.tx_index:
-            return plan.tx_rows, plan.part_tx
-        return plan.swap_rows, plan.part_swaps
+        cdef int t = self.references.tables[i]
+        return plan.tables[t].rows, plan.tables[t].part_n
+
+    cdef inline int replicas_of(self, int i) noexcept nogil:
+        """The table whose copies column `i` marks, or -1."""
+        cdef int t = self.references.tables[i]
+        return t if t >= 0 and self.references.replicas[t] == i else -1
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -374,15 +409,14 @@ cdef class Splitter:
         self, const Plan* plan, const Found* found, uint32_t part, Found* sizes
     ) noexcept nogil:
         """How many bytes each column of the part has."""
-        cdef int i
+        cdef int i, t
         for i in range(self.layout.count):
             sizes[i].size = 0
+            t = self.replicas_of(i)
             if i == self.keys:
                 sizes[i].size = 32 * plan.part_keys
-            elif i == self.tx_replica:
-                sizes[i].size = 4 * plan.part_tx if plan.tx_replicas else 0
-            elif i == self.swap_replica:
-                sizes[i].size = 4 * plan.part_swaps if plan.swap_replicas else 0
+            elif t >= 0:
+                sizes[i].size = 4 * plan.tables[t].part_n if plan.tables[t].replicas else 0
             elif found[i].size == 0:
                 continue
             elif self.layout.specs[i].leader >= 0:
@@ -403,17 +437,16 @@ cdef class Splitter:
         cdef uint8_t* p = out + at
         cdef const uint32_t* rows
         cdef uint64_t n
-        cdef int i
+        cdef int i, t
         for i in range(self.layout.count):
             if sizes[i].size == 0:
                 continue
+            t = self.replicas_of(i)
             p = self.layout.open_column(out, p, i, sizes[i].size)
             if i == self.keys:
                 gather(p, plan.keys, plan.key_rows, plan.part_keys, 32)
-            elif i == self.tx_replica:
-                put_replicas(p, plan.tx_home, plan.tx_rows, plan.part_tx, part)
-            elif i == self.swap_replica:
-                put_replicas(p, plan.swap_home, plan.swap_rows, plan.part_swaps, part)
+            elif t >= 0:
+                put_replicas(p, &plan.tables[t], part)
             elif self.layout.specs[i].leader < 0:
                 memcpy(p, found[i].value, sizes[i].size)
             else:
@@ -446,11 +479,9 @@ cdef inline void renumber(
         memcpy(out + 4 * i, &value, 4)
 
 
-cdef inline void put_replicas(
-    uint8_t* out, const uint32_t* home, const uint32_t* rows, uint64_t n, uint32_t part
-) noexcept nogil:
+cdef inline void put_replicas(uint8_t* out, const TablePlan* table, uint32_t part) noexcept nogil:
     cdef uint64_t i
     cdef uint32_t value
-    for i in range(n):
-        value = home[rows[i]] != part
+    for i in range(table.part_n):
+        value = table.home[table.rows[i]] != part
         memcpy(out + 4 * i, &value, 4)

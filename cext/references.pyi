@@ -2,6 +2,8 @@ from collections.abc import Collection, Mapping
 
 from mevstream.cext.columnar import Layout
 
+TABLES: tuple[str, ...]
+
 class References:
     def __init__(
         self,

@@ -6,6 +6,8 @@ from libc.string cimport memset
 from mevstream.cext.columnar cimport Found, Layout
 from mevstream.cext.wire cimport mv_u32
 
+TABLES = ("tx", "swap", "liquidity", "liquidation")
+
 
 cdef class References:
     """`envelope` has the numbers of the fields that are no columns, by name; `key_columns` and
@@ -19,9 +21,17 @@ cdef class References:
             self.kinds[<int>index[name]] = TO_KEYS
         for name in name_columns:
             self.kinds[<int>index[name]] = TO_NAMES
-        self.keys, self.tx_index, self.swap_tx = index["keys"], index["tx_index"], index["swap_tx"]
-        self.names = envelope["names"]
-        self.kinds[self.swap_tx] = TO_TRANSACTIONS
+        self.keys, self.names = index["keys"], envelope["names"]
+        for t, table in enumerate(TABLES):
+            self.leaders[t] = index["tx_index" if t == TRANSACTIONS_TABLE else f"{table}_tx"]
+            self.replicas[t] = index[f"{table}_replica"]
+            if t != TRANSACTIONS_TABLE:
+                self.kinds[self.leaders[t]] = TO_TRANSACTIONS
+        for i in range(layout.count):
+            self.tables[i] = -1
+            for t in range(N_TABLES):
+                if layout.specs[i].leader == self.leaders[t]:
+                    self.tables[i] = t
         for i in range(layout.count):
             if self.kinds[i] and layout.specs[i].element != 4:
                 raise ValueError(f"{layout.names[i]} does not hold 32-bit indexes")
@@ -30,11 +40,12 @@ cdef class References:
         """How many rows the table has that column `i` refers to."""
         if self.kinds[i] == TO_NAMES:
             return n_names
-        return self.layout.rows(found, self.keys if self.kinds[i] == TO_KEYS else self.tx_index)
+        return self.layout.rows(
+            found, self.keys if self.kinds[i] == TO_KEYS else self.leaders[TRANSACTIONS_TABLE])
 
     cdef int outside(self, const Found* found, uint64_t n_names) noexcept nogil:
         """The first column with a value outside the table that it refers to, or -1. Keys and names
-        may be none; a swap is of some transaction."""
+        may be none; a row of another table is of some transaction."""
         cdef int i
         cdef uint64_t row, size
         cdef uint32_t value, none, most

@@ -1,4 +1,4 @@
-"""Swap legs, tips and budgets of one transaction."""
+"""Swap legs, liquidity changes, liquidations, tips and budgets of one transaction."""
 
 from mevstream.cext.model cimport Decoded, Transaction
 

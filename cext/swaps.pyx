@@ -1,4 +1,5 @@
-"""From instructions to swap legs.
+"""From instructions to swap legs, and to what else an instruction may be (liquidity.pyx,
+liquidations.pyx).
 
 A leg is found by (program, discriminator) in the registry; its amounts are the token transfers
 nested below its instruction into and out of the pool's vaults. Logs are not needed for that: they
@@ -16,11 +17,14 @@ from mevstream.cext.balances cimport received, settle_balances
 from mevstream.cext.calls cimport link_calls, program_at
 from mevstream.cext.events cimport read_events
 from mevstream.cext.flow cimport find_unknown_venues, flow_vaults
+from mevstream.cext.liquidations cimport find_liquidations, finish_liquidations, is_liquidation
+from mevstream.cext.liquidity cimport find_changes, finish_changes
 from mevstream.cext.model cimport (
-    AMOUNTS_FROM_EVENT, COMPUTE_BUDGET, MAX_LEGS, NO_ACCOUNT, NO_POSITION, NONE, ROUTER, SYSTEM,
-    TOKEN, TOKEN_2022, VENUE, Decoded, Instruction, Leg, Program, SwapInstruction, TokenAccount,
-    Transaction, Transfer,
+    AMOUNTS_FROM_EVENT, COMPUTE_BUDGET, MAX_CHANGES, MAX_LEGS, MAX_LIQUIDATIONS, NO_ACCOUNT,
+    NO_POSITION, NONE, ROUTER, SYSTEM, TOKEN, TOKEN_2022, VENUE, Change, Decoded,
+    Instruction, Leg, Liquidation, Program, SwapInstruction, TokenAccount, Transaction, Transfer,
 )
+from mevstream.cext.patterns cimport account_at, leading_bytes, matches, resolve
 from mevstream.cext.registry cimport key_of
 from mevstream.cext.token_accounts cimport new_token_account, token_account
 from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64
@@ -62,26 +66,24 @@ cdef bint decoded_init(Decoded* d) noexcept nogil:
     memset(d, 0, sizeof(Decoded))
     d.legs = <Leg*>malloc(MAX_LEGS * sizeof(Leg))
     d.transfers = <Transfer*>malloc(MAX_TRACE * sizeof(Transfer))
-    return d.legs != NULL and d.transfers != NULL
+    d.changes = <Change*>malloc(MAX_CHANGES * sizeof(Change))
+    d.liquidations = <Liquidation*>malloc(MAX_LIQUIDATIONS * sizeof(Liquidation))
+    return (d.legs != NULL and d.transfers != NULL and d.changes != NULL
+            and d.liquidations != NULL)
 
 
 cdef void decoded_free(Decoded* d) noexcept nogil:
     free(d.legs)
     free(d.transfers)
+    free(d.changes)
+    free(d.liquidations)
     d.legs = NULL
     d.transfers = NULL
+    d.changes = NULL
+    d.liquidations = NULL
 
 
 # -- transfers and other small instructions -------------------------------------------------------
-
-cdef inline bint account_at(
-    const Transaction* tx, const Instruction* ix, uint32_t position, uint16_t* out) noexcept nogil:
-    """The account at that position of the instruction; 0 where there is none."""
-    if position >= ix.n_accounts or ix.accounts[position] >= tx.n_keys:
-        return False
-    out[0] = ix.accounts[position]
-    return True
-
 
 cdef void read_token_instruction(
     Transaction* tx, Decoded* d, const Instruction* ix, uint32_t position, bint token_2022,
@@ -171,39 +173,6 @@ cdef void read_budget_instruction(Decoded* d, const Instruction* ix) noexcept no
 
 
 # -- legs -----------------------------------------------------------------------------------------
-
-cdef inline uint64_t leading_bytes(const Instruction* ix) noexcept nogil:
-    """The first eight bytes of the data, little-endian, zeros where there are fewer."""
-    cdef uint64_t value = 0
-    memcpy(&value, ix.data, 8 if ix.n_data >= 8 else ix.n_data)
-    return value
-
-
-cdef inline bint matches(
-    const SwapInstruction* row, const Instruction* ix, uint64_t leading) noexcept nogil:
-    cdef uint64_t mask
-    if ix.n_data < row.n_discriminator:
-        return False
-    if ix.n_accounts < row.min_accounts or ix.n_accounts > row.max_accounts:
-        return False
-    if row.n_discriminator == 0:
-        return True
-    mask = <uint64_t>0xFFFFFFFFFFFFFFFF >> (64 - 8 * row.n_discriminator)
-    return leading & mask == row.discriminator
-
-
-cdef inline uint16_t resolve(
-    const Transaction* tx, const Instruction* ix, int16_t position) noexcept nogil:
-    """The account that a table row's position stands for, or NO_ACCOUNT."""
-    cdef uint16_t account = NO_ACCOUNT
-    if position == NO_POSITION:
-        return NO_ACCOUNT
-    if position < 0:
-        position += <int16_t>ix.n_accounts
-    if position < 0 or not account_at(tx, ix, position, &account):
-        return NO_ACCOUNT
-    return account
-
 
 cdef void start_leg(Leg* leg, const Program* venue, uint32_t position, uint32_t number) noexcept nogil:
     memset(leg, 0, sizeof(Leg))
@@ -324,8 +293,8 @@ cdef void finish_leg(Transaction* tx, Decoded* d, Leg* leg) noexcept nogil:
     settle_balances(tx, d, leg)
 
 
-cdef void find_legs(Transaction* tx, Decoded* d, uint32_t position, const Program* venue) noexcept nogil:
-    """The legs of a venue's instruction."""
+cdef bint find_legs(Transaction* tx, Decoded* d, uint32_t position, const Program* venue) noexcept nogil:
+    """The legs of a venue's instruction; whether it is one that swaps."""
     cdef Instruction* ix = &tx.instructions[position]
     cdef uint64_t leading = leading_bytes(ix)
     cdef uint32_t i, k, count, number = 0
@@ -335,10 +304,10 @@ cdef void find_legs(Transaction* tx, Decoded* d, uint32_t position, const Progra
     cdef Leg found[LEGS_AN_INSTRUCTION]
     for i in range(venue.n_instructions):
         row = &venue.instructions[i]
-        if not matches(row, ix, leading):
+        if not matches(&row.call, ix, leading):
             continue
         # A row without discriminator and layout matches anything: no attempt unless tokens moved.
-        tried = tried or row.n_discriminator > 0 or row.vault_a != NO_POSITION
+        tried = tried or row.call.n_discriminator > 0 or row.vault_a != NO_POSITION
         if tx.failed or d.n_legs + LEGS_AN_INSTRUCTION > MAX_LEGS:
             continue
         if venue.legs != NULL and row.vault_a == NO_POSITION:
@@ -371,6 +340,7 @@ cdef void find_legs(Transaction* tx, Decoded* d, uint32_t position, const Progra
             d.n_legs += 1
     if tried:
         d.attempts += 1
+    return tried
 
 
 cdef void order_legs(Decoded* d) noexcept nogil:
@@ -392,7 +362,8 @@ cdef void decode_instructions(Transaction* tx, Decoded* d) noexcept nogil:
     cdef const Program* program
     cdef Instruction* ix
     cdef bint called_venue = False, called_stranger = False, called_router = False
-    d.n_legs = d.n_transfers = d.attempts = 0
+    cdef bint liquidates = False, swaps
+    d.n_legs = d.n_transfers = d.attempts = d.n_changes = d.n_liquidations = 0
     d.tip = d.cu_price = 0
     d.tip_payer = d.cu_limit = NONE
     d.dontfront = False
@@ -421,13 +392,22 @@ cdef void decode_instructions(Transaction* tx, Decoded* d) noexcept nogil:
                 read_system_instruction(tx, d, ix)
         elif program.kind == COMPUTE_BUDGET and ix.inner == NONE:
             read_budget_instruction(d, ix)
-    if not called_venue and (tx.failed or not called_stranger or d.n_transfers < 2):
+        elif program.n_liquidations and not tx.failed:
+            liquidates = liquidates or is_liquidation(ix, program)
+    if not (called_venue or liquidates) and (
+            tx.failed or not called_stranger or d.n_transfers < 2):
         return
     link_calls(tx, d)
     for i in range(tx.n_instructions):
         program = program_at(tx, d, tx.instructions[i].program)
-        if program != NULL and program.kind == VENUE:
-            find_legs(tx, d, i, program)
+        if program == NULL:
+            continue
+        if program.kind == VENUE:
+            swaps = find_legs(tx, d, i, program)
+            if program.n_changes and not (swaps or tx.failed):
+                find_changes(tx, d, i, program)
+        elif liquidates and program.n_liquidations:
+            find_liquidations(tx, d, i, program)
     if tx.failed:
         return
     if called_stranger and d.n_transfers >= 2:
@@ -437,5 +417,9 @@ cdef void decode_instructions(Transaction* tx, Decoded* d) noexcept nogil:
             finish_leg(tx, d, &d.legs[i])
             i += 1
         order_legs(d)
-    if d.n_legs:
+    if d.n_legs or d.n_changes or d.n_liquidations:
         read_events(tx, d)
+        if d.n_changes:
+            finish_changes(tx, d)
+        if d.n_liquidations:
+            finish_liquidations(tx, d)

@@ -24,15 +24,34 @@ KEY_COLUMNS = (
     "swap_mint_out",
     "swap_vault_in",
     "swap_vault_out",
+    "liquidity_program",
+    "liquidity_pool",
+    "liquidity_position",
+    "liquidity_owner",
+    "liquidity_mint_a",
+    "liquidity_mint_b",
+    "liquidation_program",
+    "liquidation_liquidator",
+    "liquidation_account",
+    "liquidation_owner",
+    "liquidation_repay_mint",
+    "liquidation_collateral_mint",
 )
 """Columns that hold rows of `keys`."""
 
-NAME_COLUMNS = ("swap_venue", "swap_router")
+NAME_COLUMNS = ("swap_venue", "swap_router", "liquidity_venue", "liquidation_protocol")
 """Columns that hold positions in `names`."""
 
 # Bits of tx_flags and of swap_flags, as schemas/parsed.proto numbers them.
 SUCCESS, VOTE, DECODED_IN_PART, LOG_TRUNCATED, COMPUTE_UNITS_KNOWN = 1, 2, 4, 8, 32
 EVENT_DIFFERS, ROUTER_EVENT_DIFFERS = 2, 8
+
+NO_TICK = -0x80000000
+"""What tick and bin columns hold for none."""
+
+LIQUIDITY_KINDS = ("add", "remove", "open", "close", "collect")
+LIQUIDATION_KINDS = ("loan", "perp", "borrow_for_perp_pnl", "perp_pnl_for_deposit")
+"""What the numbers in `liquidity_kind` and `liquidation_kind` stand for."""
 
 UNKNOWN_VENUE = "unknown"
 """What `swap_venue` names where only the token flow shows a swap."""
@@ -47,15 +66,27 @@ _NONE_COLUMNS = (
     "tx_error_custom",
     "tx_cu_limit",
     "swap_inner",
+    "liquidity_inner",
+    "liquidation_inner",
+    "liquidation_repay_market",
+    "liquidation_collateral_market",
+)
+_DECIMALS = (
+    "swap_decimals_in",
+    "swap_decimals_out",
+    "liquidity_decimals_a",
+    "liquidity_decimals_b",
+    "liquidation_repay_decimals",
+    "liquidation_collateral_decimals",
 )
 SCHEMA = ColumnSchema(
     ParsedBatch,
-    leaders=("tx_index", "swap_tx"),
+    leaders=("tx_index", "swap_tx", "liquidity_tx", "liquidation_tx"),
     widths={"keys": 32, "tx_signature": 64},
     defaults={
         **dict.fromkeys(_NONE_COLUMNS, NONE),
-        "swap_decimals_in": 255,
-        "swap_decimals_out": 255,
+        **dict.fromkeys(_DECIMALS, 255),
+        **dict.fromkeys(("liquidity_lower", "liquidity_upper", "liquidity_tick"), NO_TICK),
     },
 )
 
@@ -65,10 +96,11 @@ _READER = Reader(SCHEMA.layout, SCHEMA.envelope, KEY_COLUMNS, NAME_COLUMNS)
 
 class ParsedMessage(EnvelopeView):
     """A ParsedBatch message: its bytes (`data`), its envelope with `names`, and how many rows it
-    has: transactions, swap legs, malformed records. `open_parsed` gets at the columns of many.
+    has: transactions, swap legs, liquidity changes, liquidations, malformed records. `open_parsed`
+    gets at the columns of many.
 
     `partition` and `partitions` tell which part of a batch this is, of how many (0 of 0: all of
-    it). A part has rows whose home is another one, with tx_replica or swap_replica 1.
+    it). A part has rows whose home is another one, with 1 in the table's replica column.
     """
 
     data: bytes
@@ -77,16 +109,19 @@ class ParsedMessage(EnvelopeView):
     partitions: int
     n_tx: int
     n_swaps: int
+    n_liquidity: int
+    n_liquidations: int
     n_malformed: int
 
     def __init__(
-        self, data: bytes, message: ParsedBatch, n_tx: int, n_swaps: int, n_malformed: int
+        self, data: bytes, message: ParsedBatch, rows: tuple[int, int, int, int], n_malformed: int
     ) -> None:
         super().__init__(message)
         self.data = data
         self.names = list(message.names)
         self.partition, self.partitions = message.partition, message.partitions
-        self.n_tx, self.n_swaps, self.n_malformed = n_tx, n_swaps, n_malformed
+        self.n_tx, self.n_swaps, self.n_liquidity, self.n_liquidations = rows
+        self.n_malformed = n_malformed
 
     @property
     def n_home(self) -> int:
@@ -105,8 +140,8 @@ def read_parsed(data: bytes) -> ParsedMessage:
     """A message from elsewhere, of which everything was checked that `ParsedView.validate` checks,
     without making an array of its columns. Raises InputError."""
     try:
-        rest, *sizes = _READER.check(data)
-        message = ParsedMessage(data, ParsedBatch.FromString(rest), *sizes)
+        rest, rows, n_malformed = _READER.check(data)
+        message = ParsedMessage(data, ParsedBatch.FromString(rest), rows, n_malformed)
     except (ValueError, DecodeError) as error:
         raise InputError(f"ParsedBatch: {error}") from None
     message._check_envelope()  # pyright: ignore[reportPrivateUsage]
@@ -131,12 +166,14 @@ class ParsedView(ParsedMessage):
     """A ParsedBatch message, looked at in place.
 
     Beside the envelope, every column of schemas/parsed.proto is an attribute: a read-only,
-    one-dimensional array of uint32 (fixed32), uint64 (fixed64) or float64 (double) with `n_tx`
-    rows (tx_*) or `n_swaps` rows (swap_*). `keys` is uint8 of shape (k, 32), `tx_signature` of
-    shape (n_tx, 64). `malformed` has its own length. `names` is a list of str.
+    one-dimensional array of uint32 (fixed32), int32 (sfixed32), uint64 (fixed64) or float64
+    (double) with `n_tx` rows (tx_*), `n_swaps` (swap_*), `n_liquidity` (liquidity_*) or
+    `n_liquidations` (liquidation_*). `keys` is uint8 of shape (k, 32), `tx_signature` of shape
+    (n_tx, 64). `malformed` has its own length. `names` is a list of str.
 
     A column that the writer did not know reads as NONE where the schema has 0xFFFFFFFF for none
-    or unknown (and as a top-level `swap_inner`), as 255 for decimals, NaN for double, else as 0.
+    or unknown (and as a top-level `…_inner`), as NO_TICK for ticks and bins, as 255 for decimals,
+    NaN for double, else as 0.
 
     The arrays keep the message alive. Opening checks the wire format and the row counts and
     raises InputError; `validate` checks the rows, too.
@@ -150,16 +187,19 @@ class ParsedView(ParsedMessage):
 
     def __init__(self, data: bytes) -> None:
         message, columns = self.schema.read(data)
-        sizes = (len(columns[name]) for name in ("tx_index", "swap_tx", "malformed"))
-        super().__init__(data, message, *sizes)
+        tx, swaps, liquidity, liquidations, malformed = (
+            len(columns[name])
+            for name in ("tx_index", "swap_tx", "liquidity_tx", "liquidation_tx", "malformed")
+        )
+        super().__init__(data, message, (tx, swaps, liquidity, liquidations), malformed)
         self.__dict__.update(columns)
 
     def validate(self) -> None:
         """Checks what a batch from elsewhere may have wrong and this process relies on.
 
-        Raises InputError where a key or name column points outside its table, `swap_tx` outside
-        the transactions, a block hash is not 32 bytes or none, or the partition is none of the
-        partitions.
+        Raises InputError where a key or name column points outside its table, `swap_tx`,
+        `liquidity_tx` or `liquidation_tx` outside the transactions, a block hash is not 32 bytes
+        or none, or the partition is none of the partitions.
         """
         try:
             _READER.check(self.data)

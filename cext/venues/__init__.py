@@ -4,6 +4,7 @@ from importlib import import_module
 
 FAMILIES = (
     "launchpads",
+    "lending",
     "meteora",
     "orca",
     "order_books",

@@ -1,10 +1,10 @@
 """What event readers of several venues share."""
 
 from libc.math cimport NAN
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from mevstream.cext.model cimport NO_ACCOUNT, Instruction, Leg, Transaction
-from mevstream.cext.wire cimport mv_equal32, mv_u128_double
+from mevstream.cext.model cimport NO_ACCOUNT, ChangeEvent, Instruction, Leg, Transaction
+from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64, mv_u128_double
 
 cdef inline uint16_t account_of(
     const Transaction* tx, const Instruction* ix, uint32_t position) noexcept nogil:
@@ -12,6 +12,24 @@ cdef inline uint16_t account_of(
     if position < ix.n_accounts and ix.accounts[position] < tx.n_keys:
         return ix.accounts[position]
     return NO_ACCOUNT
+
+cdef inline bint is_key(
+    const Transaction* tx, uint16_t account, const uint8_t* key) noexcept nogil:
+    """Whether the 32 bytes are that account's key."""
+    return account != NO_ACCOUNT and mv_equal32(tx.keys[account], key)
+
+cdef inline int32_t tick_at(const uint8_t* p) noexcept nogil:
+    return <int32_t>mv_u32(p)
+
+cdef inline void set_delta(ChangeEvent* event, uint64_t shares) noexcept nogil:
+    event.has_delta = True
+    event.delta[0] = shares
+
+cdef inline void set_liquidity(ChangeEvent* event, const uint8_t* p) noexcept nogil:
+    """The delta from a u128."""
+    event.has_delta = True
+    event.delta[0] = mv_u64(p)
+    event.delta[1] = mv_u64(p + 8)
 
 cdef inline bint of_pool(const Transaction* tx, const Leg* leg, const uint8_t* pool) noexcept nogil:
     """Whether the 32 bytes are the leg's pool."""

@@ -72,19 +72,14 @@ for _name, _address, _transport in (
     _row = add_program(_name, _address, ROUTER)
     _row.transport = _transport
 
-# Lending, margin, vaults, escrows, settlement, claims, stake pools, collectibles: what goes in and
+# Lending (but for those whose liquidations are decoded: lending.pyx), margin, vaults, escrows, settlement, claims, stake pools, collectibles: what goes in and
 # what comes out are two mints, and yet nobody traded with a pool.
 for _name, _address in (
-    ("kamino_lend", "KLend2g3cP87fffoy8q1mQqGKjrxjC8boSyAYavgmjD"),
-    ("marginfi", "MFv2hWf31Z9kbCa1snEPYctwafyhdvnV7FZnsebVacA"),
-    ("save", "So1endDq2YkqhipRh3WViPa8hdiSpxWy6z3Z6tMCpAo"),
-    ("jupiter_lend_vaults", "jupr81YtYssSyPt8jbnGuiWon5f6x9TcDEFxYe3Bdzi"),
     ("jupiter_lend_liquidity", "jupeiUmn818Jg1ekPURTpr4mFo29p46vygyykFJ3wZC"),
     ("jupiter_lend", "jup3YeL8QhtSx1e253b2FDvsMNC87fDrgQZivbrndc9"),
     ("jupiter_flashloan", "jupgfSgfuAXv4B6R2Uxu85Z1qdzgju79s6MfZekN6XS"),
     ("port_finance", "Port7uDYB3wk6GJAw4KT1WpTeMtSu9bTcChBHkX2LfR"),
     ("port_variable", "LendZqTs8gn5CTSJU1jWKhKuVpjJGom45nnwPb2AMTi"),
-    ("drift_v2", "dRiftyHA39MWEi3m9aunc5MzRF1JYuBsbn6VPcn33UH"),
     ("mango_v4", "4MangoMjqJ2firMokCjjGgoK8d4MXcrgL7XJaL3w6fVg"),
     ("zeta", "ZETAxsqBRek56DhiGXrn75yj2NHU3aYUnxvHXpkf3aD"),
     ("flash_trade", "FLASH6Lo6h3iasJKWDs2F8TkW2UKf3s15C8PMGuVfgBn"),

@@ -3,10 +3,11 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from mevstream.cext.model cimport (
-    EVENT_OTHER, EVENT_READ, EVENT_SELF_CPI, EventVerdict, Leg, Program, SwapEvent, Transaction,
+    ADD, EVENT_OTHER, EVENT_READ, EVENT_SELF_CPI, REMOVE, Change, ChangeEvent, EventVerdict, Leg,
+    Program, SwapEvent, Transaction,
 )
-from mevstream.cext.registry cimport add_venue, discriminator, key_of
-from mevstream.cext.venues.common cimport of_pool
+from mevstream.cext.registry cimport add_liquidity, add_venue, discriminator, key_of
+from mevstream.cext.venues.common cimport is_key, of_pool, set_delta
 from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64
 
 cdef uint8_t WSOL[32]
@@ -18,6 +19,9 @@ key_of("11111111111111111111111111111111", DEFAULT_KEY)
 cdef uint64_t TRADE_EVENT = discriminator("bddb7fd34ee661ee")
 cdef uint64_t BUY_EVENT = discriminator("67f4521f2cf57777")
 cdef uint64_t SELL_EVENT = discriminator("3e2f370aa503dc2a")
+cdef uint64_t DEPOSIT_EVENT = discriminator("78f83d531f8e6b90")
+cdef uint64_t WITHDRAW_EVENT = discriminator("1609851aa02c47c0")
+cdef uint64_t CREATE_POOL_EVENT = discriminator("b1310cd2a076a774")
 
 
 cdef EventVerdict read_trade(
@@ -113,6 +117,31 @@ cdef EventVerdict read_pump_swap(
     return EVENT_READ
 
 
+cdef EventVerdict read_pump_swap_change(
+    const Transaction* tx, const Change* change, const uint8_t* data, uint32_t n,
+    ChangeEvent* event) noexcept nogil:
+    """DepositEvent, WithdrawEvent: 16 shares, 72 base, 80 quote, 96 pool. CreatePoolEvent: 116 base,
+    124 quote, 164 shares that the creator gets, 173 pool."""
+    cdef uint64_t kind
+    if n < 128:
+        return EVENT_OTHER
+    kind = mv_u64(data)
+    if kind == (DEPOSIT_EVENT if change.kind == ADD else WITHDRAW_EVENT) and is_key(
+            tx, change.pool, data + 96):
+        event.amount_a = mv_u64(data + 72)
+        event.amount_b = mv_u64(data + 80)
+        set_delta(event, mv_u64(data + 16))
+    elif (kind == CREATE_POOL_EVENT and n >= 205 and change.kind == ADD
+          and is_key(tx, change.pool, data + 173)):
+        event.amount_a = mv_u64(data + 116)
+        event.amount_b = mv_u64(data + 124)
+        set_delta(event, mv_u64(data + 164))
+    else:
+        return EVENT_OTHER
+    event.has_amounts = True
+    return EVENT_READ
+
+
 cdef Program* pump_fun = add_venue("pump_fun", "6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwF6P", [
     ("66063d1201daebea", 3, 4, None, 6),     # buy
     ("38fc74089edfcd5f", 3, 4, None, 6),     # buy_exact_sol_in
@@ -123,8 +152,13 @@ cdef Program* pump_fun = add_venue("pump_fun", "6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ
 ], EVENT_SELF_CPI, read_trade)
 pump_fun.amounts_from_event = True
 
-add_venue("pump_swap", "pAMMBay6oceH9fJKBRHGP5D4bD4sWpmSwMn52FMfXEA", [
+cdef Program* pump_swap = add_venue("pump_swap", "pAMMBay6oceH9fJKBRHGP5D4bD4sWpmSwMn52FMfXEA", [
     ("66063d1201daebea", 0, 7, 8, 1),        # buy
     ("c62e1552b4d9e870", 0, 7, 8, 1),        # buy_exact_quote_in
     ("33e685a4017f83ad", 0, 7, 8, 1),        # sell
 ], EVENT_SELF_CPI, read_pump_swap)
+add_liquidity(pump_swap, [
+    (ADD, "f223c68952e1f2b6", 0, None, 2, 9, 10, None, (8, 8)),      # deposit
+    (REMOVE, "b712469c946da122", 0, None, 2, 9, 10, None, (8, 8)),   # withdraw
+    (ADD, "e992d18ecf6840bc", 0, None, 2, 9, 10, None, None),        # create_pool
+], read_pump_swap_change)

@@ -6,15 +6,23 @@ Layouts: raydium-io/raydium-amm, raydium-io/raydium-clmm, raydium-io/raydium-cp-
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from mevstream.cext.model cimport (
-    EVENT_LOG, EVENT_OTHER, EVENT_RAY_LOG, EVENT_READ, EventVerdict, Instruction, Leg, SwapEvent,
-    Transaction, Transfer,
+    ADD, CLOSE, COLLECT, EVENT_LOG, EVENT_OTHER, EVENT_RAY_LOG, EVENT_READ, OPEN_AND_ADD, REMOVE,
+    Change, ChangeEvent, EventVerdict, Instruction, Leg, Program, SwapEvent, Transaction, Transfer,
 )
-from mevstream.cext.registry cimport add_venue, discriminator
-from mevstream.cext.venues.common cimport account_of, mend_fee, of_pool, price_of_root
+from mevstream.cext.registry cimport add_liquidity, add_venue, discriminator
+from mevstream.cext.venues.common cimport (
+    account_of, is_key, mend_fee, of_pool, price_of_root, set_delta, set_liquidity,
+    tick_at,
+)
 from mevstream.cext.wire cimport mv_u64
 
 # Event discriminators.
 cdef uint64_t SWAP_EVENT = discriminator("40c6cde8260871e2")
+cdef uint64_t LIQUIDITY_CHANGE = discriminator("7ef0afce9e58996b")
+cdef uint64_t CREATE_POSITION = discriminator("641e57f9c4df9ace")
+cdef uint64_t INCREASE_LIQUIDITY = discriminator("314f69d420221e54")
+cdef uint64_t DECREASE_LIQUIDITY = discriminator("3ade563a44325538")
+cdef uint64_t LP_CHANGE = discriminator("79a3cdc939da753c")
 
 
 cdef EventVerdict read_ray_log(
@@ -112,8 +120,94 @@ cdef uint32_t router_legs(
     return count
 
 
-# (discriminator, pool, vault, vault, trader[, at least, at most accounts])
-add_venue("raydium_amm_v4", "675kPX9MHTjS2zt1qfr1NYHuzeLXfQM9H24wFSUt1Mp8", [
+# -- liquidity ------------------------------------------------------------------------------------
+
+cdef EventVerdict read_ray_log_change(
+    const Transaction* tx, const Change* change, const uint8_t* data, uint32_t n,
+    ChangeEvent* event) noexcept nogil:
+    """0 type. Deposit (1): 81 coin, 89 pc, 97 shares minted. Withdraw (2): 1 shares, 73 coin, 81 pc.
+    Initialize (0): 27 pc, 35 coin."""
+    if n >= 105 and data[0] == 1 and change.kind == ADD:
+        event.amount_a = mv_u64(data + 81)
+        event.amount_b = mv_u64(data + 89)
+        set_delta(event, mv_u64(data + 97))
+    elif n >= 89 and data[0] == 2 and change.kind == REMOVE:
+        event.amount_a = mv_u64(data + 73)
+        event.amount_b = mv_u64(data + 81)
+        set_delta(event, mv_u64(data + 1))
+    elif n >= 75 and data[0] == 0 and change.kind == ADD:
+        event.amount_a = mv_u64(data + 35)
+        event.amount_b = mv_u64(data + 27)
+    else:
+        return EVENT_OTHER
+    event.has_amounts = True
+    return EVENT_READ
+
+
+cdef EventVerdict read_clmm_change(
+    const Transaction* tx, const Change* change, const uint8_t* data, uint32_t n,
+    ChangeEvent* event) noexcept nogil:
+    """LiquidityChangeEvent, which comes first: 8 pool, 40 tick, 44 and 48 the position's range. Then,
+    by instruction: CreatePersonalPositionEvent 8 pool, 104 and 108 range, 112 liquidity, 128 and
+    136 amounts, 144 and 152 transfer fees; IncreaseLiquidityEvent 40 liquidity, 56 and 64 amounts,
+    72 and 80 transfer fees; DecreaseLiquidityEvent 40 liquidity, 56 and 64 amounts, 72 and 80
+    collected fees (which are paid out with them)."""
+    cdef uint64_t kind
+    cdef uint32_t amounts
+    if n < 8:
+        return EVENT_OTHER
+    kind = mv_u64(data)
+    if kind == LIQUIDITY_CHANGE and n >= 84 and is_key(tx, change.pool, data + 8):
+        event.tick = tick_at(data + 40)
+        event.lower = tick_at(data + 44)
+        event.upper = tick_at(data + 48)
+        return EVENT_READ
+    if kind == DECREASE_LIQUIDITY and n >= 88 and change.kind in (REMOVE, COLLECT):
+        event.fee_a = mv_u64(data + 72)
+        event.fee_b = mv_u64(data + 80)
+        event.amount_a = mv_u64(data + 56) + event.fee_a
+        event.amount_b = mv_u64(data + 64) + event.fee_b
+        event.has_fees = True
+        amounts = 56
+    elif kind == INCREASE_LIQUIDITY and n >= 88 and change.kind == ADD:
+        amounts = 56
+    elif kind == CREATE_POSITION and n >= 160 and change.kind == ADD and is_key(
+            tx, change.pool, data + 8):
+        amounts = 128
+        event.lower = tick_at(data + 104)
+        event.upper = tick_at(data + 108)
+    else:
+        return EVENT_OTHER
+    if change.kind == ADD:
+        event.amount_a = mv_u64(data + amounts)
+        event.amount_b = mv_u64(data + amounts + 8)
+        mend_fee(&event.amount_a, mv_u64(data + amounts + 16), change.amount_a)
+        mend_fee(&event.amount_b, mv_u64(data + amounts + 24), change.amount_b)
+    set_liquidity(event, data + amounts - 16)
+    event.has_amounts = True
+    return EVENT_READ
+
+
+cdef EventVerdict read_lp_change(
+    const Transaction* tx, const Change* change, const uint8_t* data, uint32_t n,
+    ChangeEvent* event) noexcept nogil:
+    """LpChangeEvent: 8 pool, 64 and 72 amounts, 80 and 88 transfer fees, 96 type (0 deposit)."""
+    if n < 97 or mv_u64(data) != LP_CHANGE or not is_key(tx, change.pool, data + 8) or (
+            (data[96] == 0) != (change.kind == ADD)):
+        return EVENT_OTHER
+    event.amount_a = mv_u64(data + 64)
+    event.amount_b = mv_u64(data + 72)
+    mend_fee(&event.amount_a, mv_u64(data + 80), change.amount_a)
+    mend_fee(&event.amount_b, mv_u64(data + 88), change.amount_b)
+    event.has_amounts = True
+    return EVENT_READ
+
+
+# (discriminator, pool, vault, vault, trader[, at least, at most accounts]); liquidity: (kind,
+# discriminator, pool, position, owner, vault, vault, range, liquidity[, at least, at most])
+cdef Program* _row
+
+_row = add_venue("raydium_amm_v4", "675kPX9MHTjS2zt1qfr1NYHuzeLXfQM9H24wFSUt1Mp8", [
     ("09", 1, 4, 5, -1, 17, 17),    # SwapBaseIn
     ("09", 1, 5, 6, -1, 18, 255),   # … with target orders at 4
     ("0b", 1, 4, 5, -1, 17, 17),    # SwapBaseOut
@@ -121,6 +215,14 @@ add_venue("raydium_amm_v4", "675kPX9MHTjS2zt1qfr1NYHuzeLXfQM9H24wFSUt1Mp8", [
     ("10", 1, 3, 4, 7),             # SwapBaseInV2
     ("11", 1, 3, 4, 7),             # SwapBaseOutV2
 ], EVENT_RAY_LOG, read_ray_log)
+add_liquidity(_row, [
+    (ADD, "01", 4, None, 17, 10, 11, None, None, 21, 255),       # Initialize2
+    (ADD, "03", 1, None, 10, 5, 6, None, None, 11, 11),          # Deposit
+    (ADD, "03", 1, None, 12, 6, 7, None, None, 14, 15),          # … with the order book
+    (REMOVE, "04", 1, None, 10, 5, 6, None, (1, 8), 11, 11),     # Withdraw
+    (REMOVE, "04", 1, None, 16, 6, 7, None, (1, 8), 20, 21),     # … with the order book
+    (REMOVE, "04", 1, None, 18, 6, 7, None, (1, 8), 22, 23),     # … and two accounts that fill in
+], read_ray_log_change)
 
 add_venue("raydium_stable", "5quBtoiQqxF9Jv6KYKctB59NT3gtJD2Y65kdnB1Uev3h", [
     ("09", 1, 4, 5, -1),
@@ -133,11 +235,22 @@ for _name, _address in (
     ("byreal", "REALQqNEomY6cQGZJUGwywTBD2UmDT32rZcNnfxQ5N2"),
     ("stabble_clmm", "6dMXqGZ3ga2dikrYS9ovDXgHGh5RUsb2RTUj6hrQXhk6"),
 ):
-    add_venue(_name, _address, [
+    _row = add_venue(_name, _address, [
         ("f8c69e91e17587c8", 2, 5, 6, 0),           # swap
         ("2b04ed0b1ac91e62", 2, 5, 6, 0),           # swap_v2
         ("457d73daf5baf2c4", None, None, None, 0),  # swap_router_base_in
     ], EVENT_LOG, read_clmm, router_legs)
+    add_liquidity(_row, [
+        # open_position, …_v2, …_with_token22_nft
+        (OPEN_AND_ADD, "87802f4d0f98f031", 5, 9, 1, 12, 13, ("pair", 8), (24, 16)),
+        (OPEN_AND_ADD, "4db84ad67056f1c7", 5, 9, 1, 12, 13, ("pair", 8), (24, 16)),
+        (OPEN_AND_ADD, "4dffae527d1dc92e", 4, 8, 1, 11, 12, ("pair", 8), (24, 16)),
+        (ADD, "2e9cf3760dcdfbb2", 2, 4, 0, 9, 10, None, (8, 16)),      # increase_liquidity
+        (ADD, "851d59df45eeb00a", 2, 4, 0, 9, 10, None, (8, 16)),      # …_v2
+        (REMOVE, "a026d06f685b2c01", 3, 2, 0, 5, 6, None, (8, 16)),    # decrease_liquidity
+        (REMOVE, "3a7fbc3e4f52c460", 3, 2, 0, 5, 6, None, (8, 16)),    # …_v2
+        (CLOSE, "7b86510031446262", None, 3, 0, None, None, None, None),   # close_position
+    ], read_clmm_change)
 
 for _name, _address in (
     ("raydium_cpmm", "CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C"),
@@ -145,8 +258,16 @@ for _name, _address in (
     ("raydium_cpmm_fork", "DRaycpLY18LhpbydsBWbVJtxpNv9oXPgjRSfpF2bWpYb"),
     ("goosefx_gamma", "GAMMA7meSFWaBXF25oSUgmGRwaW6sCMFLmBNiMSdbHVT"),
 ):
-    add_venue(_name, _address, [
+    _row = add_venue(_name, _address, [
         ("8fbe5adac41e33de", 3, 6, 7, 0),   # swap_base_input
         ("37d96256a34ab4ad", 3, 6, 7, 0),   # swap_base_output
         ("ef52c0bba01adfdf", 3, 6, 7, 0),   # oracle_based_swap_base_input (Gamma)
     ], EVENT_LOG, read_cpmm)
+    if _name == "goosefx_gamma":
+        continue   # its liquidity has accounts of its own
+    add_liquidity(_row, [
+        (ADD, "f223c68952e1f2b6", 2, None, 0, 6, 7, None, (8, 8)),      # deposit
+        (REMOVE, "b712469c946da122", 2, None, 0, 6, 7, None, (8, 8)),   # withdraw
+        (ADD, "afaf6d1f0d989bed", 3, None, 0, 10, 11, None, None),      # initialize
+        (ADD, "3f37fe4131b25979", 4, None, 0, 11, 12, None, None),      # initialize_with_permission
+    ], read_lp_change)

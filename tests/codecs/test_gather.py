@@ -25,7 +25,12 @@ from mevstream.errors import InputError
 from mevstream.schemas.parsed_pb2 import ParsedBatch
 from mevstream.topologies.parsed.slots import batch_statuses
 
-TABLES = {"tx": "tx_index", "swap": "swap_tx"}
+TABLES = {
+    "tx": "tx_index",
+    "swap": "swap_tx",
+    "liquidity": "liquidity_tx",
+    "liquidation": "liquidation_tx",
+}
 COLUMNS = {
     table: [name for name in SCHEMA.columns if name.startswith(f"{table}_")] for table in TABLES
 }
@@ -35,7 +40,11 @@ def valid(view: ParsedView) -> bool:
     tables = {**dict.fromkeys(KEY_COLUMNS, view.keys), **dict.fromkeys(NAME_COLUMNS, view.names)}
     return (
         all(v == NONE or v < len(t) for n, t in tables.items() for v in getattr(view, n).tolist())
-        and all(tx < view.n_tx for tx in view.swap_tx.tolist())
+        and all(
+            tx < view.n_tx
+            for table in ("swap", "liquidity", "liquidation")
+            for tx in getattr(view, f"{table}_tx").tolist()
+        )
         and {len(view.blockhash), len(view.parent_blockhash)} <= {0, 32}
         and view.partition < max(view.partitions, 1)
     )
@@ -60,15 +69,16 @@ def messages(random: Random, n: int) -> list[bytes]:
                 view.validate()
             continue
         read = read_parsed(data)
-        assert (read.n_tx, read.n_swaps, read.n_malformed) == (
-            view.n_tx,
-            view.n_swaps,
-            len(view.malformed),
+        assert (read.n_tx, read.n_swaps, read.n_liquidity, read.n_liquidations) == tuple(
+            len(getattr(view, leader)) for leader in TABLES.values()
         )
+        assert read.n_malformed == view.n_malformed == len(view.malformed)
         found.append(data)
         copies = ParsedBatch(
-            tx_replica=[random.randrange(2) for _ in range(view.n_tx)],
-            swap_replica=[random.randrange(2) for _ in range(view.n_swaps)],
+            **{
+                f"{table}_replica": [random.randrange(2) for _ in getattr(view, leader)]
+                for table, leader in TABLES.items()
+            }
         )
         with suppress(InputError):  # there may be such columns already
             found.append(read_parsed(data + copies.SerializeToString()).data)
@@ -89,7 +99,8 @@ def same(gathered: NDArray[Any], wanted: Sequence[NDArray[Any]]) -> None:
 def test_gathered_columns_are_those_of_the_views(seed: int) -> None:
     random = Random(seed)
     views = [ParsedView(data) for data in messages(random, 40)]
-    assert any(view.tx_replica.any() and view.swap_replica.any() for view in views)
+    for table in TABLES:
+        assert any(getattr(view, f"{table}_replica").any() for view in views)
     opened = open_parsed(views)
     masks = [np.array([random.random() < 0.5 for _ in range(v.n_tx)], dtype=bool) for v in views]
     everything = [np.ones(view.n_tx, dtype=bool) for view in views]
@@ -99,20 +110,23 @@ def test_gathered_columns_are_those_of_the_views(seed: int) -> None:
             rows = opened.rows(given, home=home)
             chosen: list[dict[str, Any]] = []
             for view, mask in zip(views, kept, strict=True):
-                tx, swap = mask.copy(), mask[view.swap_tx]
+                chosen.append({"tx": mask.copy()})
+                for table in list(TABLES)[1:]:
+                    chosen[-1][table] = mask[getattr(view, f"{table}_tx")]
                 if home:
-                    tx &= view.tx_replica == 0
-                    swap = swap & (view.swap_replica == 0)
-                chosen.append({"tx": tx, "swap": swap})
-            assert rows.n_transactions.tolist() == [c["tx"].sum() for c in chosen]
-            assert rows.n_swaps.tolist() == [c["swap"].sum() for c in chosen]
+                    for table, mine in chosen[-1].items():
+                        mine &= getattr(view, f"{table}_replica") == 0
+            for table in TABLES:
+                assert rows.n_rows[table].tolist() == [c[table].sum() for c in chosen]
             pairs = list(zip(views, chosen, strict=True))
             for table, columns in COLUMNS.items():
                 for name in columns:
                     same(rows.column(name), [getattr(v, name)[c[table]] for v, c in pairs])
             for name in COLUMNS["tx"]:
-                of_swaps = [getattr(v, name)[v.swap_tx[c["swap"]]] for v, c in pairs]
-                same(rows.column(name, of_transactions=True), of_swaps)
+                for each in list(TABLES)[1:]:
+                    mine = [getattr(v, f"{each}_tx")[c[each]] for v, c in pairs]
+                    values = [getattr(v, name)[tx] for (v, _), tx in zip(pairs, mine, strict=True)]
+                    same(rows.column(name, each=each), values)
             for name in KEY_COLUMNS:
                 wanted = [
                     bytes(32) if key == NONE else view.keys[key].tobytes()
@@ -126,7 +140,7 @@ def test_gathered_columns_are_those_of_the_views(seed: int) -> None:
                 wanted = [
                     None if code == NONE else view.names[code]
                     for view, c in pairs
-                    for code in getattr(view, name)[c["swap"]].tolist()
+                    for code in getattr(view, name)[c[name.partition("_")[0]]].tolist()
                 ]
                 found = rows.codes(name, codes, -1).tolist()
                 assert [None if code == -1 else names[code] for code in found] == wanted
@@ -189,7 +203,8 @@ def test_what_cannot_be_gathered() -> None:
     for call in (
         lambda: rows.column("tx_nonce"),
         lambda: rows.column("keys"),
-        lambda: rows.column("swap_fee", of_transactions=True),
+        lambda: rows.column("swap_fee", each="swap"),
+        lambda: rows.column("tx_fee", each="nonce"),
         lambda: rows.keys("tx_fee"),
         lambda: rows.codes("tx_fee", np.zeros(1, np.int32), 0),
         lambda: rows.codes("swap_venue", np.zeros(2, np.int32), 0),

@@ -17,6 +17,8 @@ from mevstream.schemas.parsed_pb2 import ParsedBatch
 Columns = dict[str, NDArray[Any]]
 TX = [name for name in SCHEMA.columns if name.startswith("tx_")]
 SWAP = [name for name in SCHEMA.columns if name.startswith("swap_")]
+LIQUIDITY = [name for name in SCHEMA.columns if name.startswith("liquidity_")]
+LIQUIDATION = [name for name in SCHEMA.columns if name.startswith("liquidation_")]
 
 
 def bits(rng: np.random.Generator, dtype: np.dtype[Any], shape: Any) -> NDArray[Any]:
@@ -32,7 +34,13 @@ def random_columns(rng: np.random.Generator, n_tx: int, n_swaps: int) -> Columns
         "keys": bits(rng, np.dtype(np.uint8), (n_keys, 32)),
         "malformed": bits(rng, np.dtype("<u4"), int(rng.integers(3))),
     }
-    for names, rows in ((TX, n_tx), (SWAP, n_swaps)):
+    n_liquidity, n_liquidations = (int(rng.integers(1, 9)) if n_tx else 0 for _ in range(2))
+    for names, rows in (
+        (TX, n_tx),
+        (SWAP, n_swaps),
+        (LIQUIDITY, n_liquidity),
+        (LIQUIDATION, n_liquidations),
+    ):
         for name in names:
             shape = (rows, 64) if name == "tx_signature" else rows
             columns[name] = bits(rng, SCHEMA.columns[name], shape)
@@ -40,7 +48,8 @@ def random_columns(rng: np.random.Generator, n_tx: int, n_swaps: int) -> Columns
         limit = n_keys if name in KEY_COLUMNS else n_names
         column = rng.integers(0, limit, len(columns[name]), np.uint32)
         columns[name] = np.where(rng.random(len(column)) < 0.2, np.uint32(NONE), column)
-    columns["swap_tx"] = rng.integers(0, max(n_tx, 1), n_swaps, np.uint32)
+    for name in ("swap_tx", "liquidity_tx", "liquidation_tx"):
+        columns[name] = rng.integers(0, max(n_tx, 1), len(columns[name]), np.uint32)
     return columns
 
 
@@ -123,6 +132,8 @@ def test_protobufs_bytes_read_by_our_view(batch: tuple[dict[str, Any], Columns])
     view.validate()
     assert view.n_tx == len(columns["tx_index"])
     assert view.n_swaps == len(columns["swap_tx"])
+    assert view.n_liquidity == len(columns["liquidity_tx"])
+    assert view.n_liquidations == len(columns["liquidation_tx"])
     assert_envelope(view, message)
     for name in columns:
         assert_same(getattr(view, name), getattr(message, name))
@@ -269,8 +280,9 @@ INDEX_COLUMNS = [(name, 2) for name in KEY_COLUMNS] + [(name, 1) for name in NAM
 def test_validate_finds_indexes_outside_their_table(column: str, size: int) -> None:
     for index, good in ((size - 1, True), (NONE, True), (size, False), (NONE - 1, False)):
         rows = {column: [0, index]}
-        if column.startswith("swap_"):
-            rows["swap_tx"] = [0, 0]
+        table = column.partition("_")[0]
+        if table != "tx":
+            rows[f"{table}_tx"] = [0, 0]
         view = ParsedView(outside(**rows).SerializeToString())
         if good:
             view.validate()

@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 
 from fuzz.mutate import flip_bytes, mutate_wire, varint
 from fuzz.oracle import Finding
+from mevstream.cext.references import TABLES
 from mevstream.codecs.columns import NONE, ColumnSchema
 from mevstream.codecs.parsed import (
     KEY_COLUMNS,
@@ -68,7 +69,7 @@ def batch(random: Random) -> bytes:
     )
     for field in message.DESCRIPTOR.fields:
         if field.is_packed:
-            values = [random.getrandbits(32) for _ in range(random.randrange(4))]
+            values = [random.getrandbits(31) for _ in range(random.randrange(4))]  # any type's
             getattr(message, field.name).extend(values)
     return message.SerializeToString()
 
@@ -106,7 +107,8 @@ class PartsTarget:
 
     def generate(self) -> bytes:
         random = self.random
-        rows, legs, names = random.randrange(5), random.randrange(5), ["a", "unknown"]
+        sizes, names = {table: random.randrange(5) for table in TABLES}, ["a", "unknown"]
+        rows = sizes["tx"]
         message = ParsedBatch(
             seq=random.getrandbits(3), names=names, keys=bytes(range(32)) + random.randbytes(64)
         )
@@ -114,12 +116,13 @@ class PartsTarget:
             table = field.name.partition("_")[0]
             if not field.is_packed or field.name.endswith("_replica") or random.random() < 0.05:
                 continue
-            size = {"tx": rows, "swap": legs if rows else 0}.get(table, 2)
+            size = sizes.get(table, 2) if rows or table not in TABLES else 0
             most = 2 if field.name in NAME_COLUMNS else max(rows, 1)
             most = 3 if field.name in KEY_COLUMNS else most
             values = [random.randrange(most) for _ in range(size)]
             if random.random() < 0.1 and values:
-                values[-1] = random.choice((NONE, most, random.getrandbits(32)))
+                signed = field.type == field.TYPE_SFIXED32
+                values[-1] = random.choice((-1 if signed else NONE, most, random.getrandbits(31)))
             getattr(message, field.name).extend(values)
         data: Any = message.SerializeToString()
         for _ in range(random.choice((0, 0, 0, 1, 2))):
@@ -144,7 +147,8 @@ class PartsTarget:
             views = [ParsedView(part) for part in parts]
             for view in views:
                 view.validate()
-            for table, rows in (("tx", whole.n_tx), ("swap", whole.n_swaps)):
+            for table in TABLES:
+                rows = len(getattr(whole, f"{table}_{'index' if table == 'tx' else 'tx'}"))
                 home = sum(int((getattr(v, f"{table}_replica") == 0).sum()) for v in views)
                 if home != rows:
                     raise Finding(f"{home} {table} rows at home of {rows}", data)
@@ -175,7 +179,7 @@ class ColumnsTarget:
             view.validate()
             rows = open_parsed([view, view]).rows()
             for name in SCHEMA.columns:
-                if name.startswith(("tx_", "swap_")):
+                if name.partition("_")[0] in TABLES:
                     rows.column(name)
             for name in KEY_COLUMNS:
                 rows.keys(name)

@@ -13,10 +13,18 @@ from mevstream.topologies.parsed.slots import batch_status
 MASK = 2**64 - 1
 HUBS = [bytes([number]) * 32 for number in (1, 200)]
 MINTS = [Random(number).randbytes(32) for number in range(12)]
-REPLICAS = ("tx_replica", "swap_replica")
+MARKETS = {
+    "swap": ("swap_mint_in", "swap_mint_out", "swap_pool"),
+    "liquidity": ("liquidity_mint_a", "liquidity_mint_b", "liquidity_pool"),
+    "liquidation": (
+        "liquidation_repay_mint",
+        "liquidation_collateral_mint",
+        "liquidation_account",
+    ),
+}
 TABLES = {
-    table: [n for n in SCHEMA.columns if n.startswith(f"{table}_") and n not in REPLICAS]
-    for table in ("tx", "swap")
+    table: [n for n in SCHEMA.columns if n.startswith(f"{table}_") and not n.endswith("_replica")]
+    for table in ("tx", *MARKETS)
 }
 
 Row = tuple[Any, ...]
@@ -33,31 +41,38 @@ def partition_of(key: bytes, partitions: int) -> int:
     return value % partitions
 
 
-def swap_places(view: ParsedView, hubs: list[bytes], partitions: int) -> list[tuple[int, set[int]]]:
-    """(home, partitions it goes to) of each swap."""
-    places: list[tuple[int, set[int]]] = []
-    for row in range(view.n_swaps):
-        mints = [_key(view, view.swap_mint_in[row]), _key(view, view.swap_mint_out[row])]
+Places = list[tuple[int, set[int]]]
+"""(home, partitions it goes to) of each row."""
+
+
+def row_places(view: ParsedView, table: str, hubs: list[bytes], partitions: int) -> Places:
+    """Of the rows of a table but that of transactions."""
+    places: Places = []
+    columns = [getattr(view, name) for name in MARKETS[table]]
+    for row in range(len(columns[0])):
+        *mints, pool = (_key(view, column[row]) for column in columns)
         markets = sorted(mint for mint in mints if mint is not None and mint not in hubs)
         if markets:
             placed = [partition_of(market, partitions) for market in markets]
             places.append((placed[0], set(placed)))
             continue
-        pool = _key(view, view.swap_pool[row])
         home = view.seq % partitions if pool is None else partition_of(pool, partitions)
         everywhere = None not in mints
         places.append((home, set(range(partitions)) if everywhere else {home}))
     return places
 
 
-def tx_places(
-    view: ParsedView, swaps: list[tuple[int, set[int]]], partitions: int
-) -> list[tuple[int, set[int]]]:
-    places: list[tuple[int, set[int]]] = []
+def tx_places(view: ParsedView, others: dict[str, Places], partitions: int) -> Places:
+    places: Places = []
     for row in range(view.n_tx):
-        legs = [place for place, tx in zip(swaps, view.swap_tx.tolist(), strict=True) if tx == row]
-        home = legs[0][0] if legs else view.seq % partitions
-        places.append((home, {home}.union(*(leg[1] for leg in legs))))
+        mine = [
+            place
+            for table, placed in others.items()
+            for place, tx in zip(placed, getattr(view, f"{table}_tx").tolist(), strict=True)
+            if tx == row
+        ]
+        home = mine[0][0] if mine else view.seq % partitions
+        places.append((home, {home}.union(*(goes for _, goes in mine))))
     return places
 
 
@@ -74,7 +89,7 @@ def rows(view: ParsedView, table: str) -> list[Row]:
             columns.append([_key(view, value) for value in values.tolist()])
         elif name in NAME_COLUMNS:
             columns.append([None if v == NONE else view.names[v] for v in values.tolist()])
-        elif name == "swap_tx":
+        elif name == f"{table}_tx":
             columns.append(view.tx_index[values].tolist() if len(values) else [])
         else:
             columns.append([value.tobytes() for value in values])
@@ -84,8 +99,8 @@ def rows(view: ParsedView, table: str) -> list[Row]:
 def check(data: bytes, parts: list[bytes], hubs: list[bytes]) -> None:
     """All that docs/partitioning.md says of the parts of a batch."""
     whole, count = ParsedView(data), len(parts)
-    swaps = swap_places(whole, hubs, count)
-    places = {"swap": swaps, "tx": tx_places(whole, swaps, count)}
+    places = {table: row_places(whole, table, hubs, count) for table in MARKETS}
+    places["tx"] = tx_places(whole, {table: places[table] for table in MARKETS}, count)
     wanted = {table: rows(whole, table) for table in places}
     dead: list[int] = []
     sums: dict[str, int] = {}
@@ -137,11 +152,13 @@ COUNTS = {
 
 
 def made_batch(random: Random, *, most: int = 12) -> bytes:
-    """A batch with hubs, unknown mints and pools, swaps in any order of their transactions, and
+    """A batch with hubs, unknown mints and pools, rows in any order of their transactions, and
     now and then a column that an old writer did not have."""
     rng = np.random.default_rng(random.getrandbits(64))
     n_tx = random.choice((0, 1, random.randrange(most + 1)))
-    n_swaps = random.choice((0, 1, random.randrange(2 * most + 1))) if n_tx else 0
+    counts = {"tx": n_tx}
+    for table, times in (("swap", 2), ("liquidity", 1), ("liquidation", 1)):
+        counts[table] = random.choice((0, 1, random.randrange(times * most + 1))) if n_tx else 0
     keys = [*HUBS, *MINTS]
     random.shuffle(keys)
     keys = keys[: random.randrange(1, len(keys) + 1)]
@@ -150,7 +167,7 @@ def made_batch(random: Random, *, most: int = 12) -> bytes:
         "malformed": rng.integers(0, 256, random.choice((0, 0, 3)), np.uint32),
     }
     names = ["raydium_amm_v4", "unknown", "jupiter_v6"]
-    for table, count in (("tx", n_tx), ("swap", n_swaps)):
+    for table, count in counts.items():
         for name in TABLES[table]:
             dtype = SCHEMA.columns[name]
             if name in KEY_COLUMNS or name in NAME_COLUMNS:
@@ -161,16 +178,17 @@ def made_batch(random: Random, *, most: int = 12) -> bytes:
                 column = rng.integers(0, 256, (count, 64), np.uint8)
             elif name == "tx_index":
                 column = rng.permutation(256).astype("<u4")[:count]
-            elif name == "swap_tx":
+            elif name == f"{table}_tx":
                 column = rng.integers(0, max(n_tx, 1), count, np.uint32)
             elif dtype.itemsize == 8:
                 column = rng.integers(0, 2**40, count).astype("<u8").view(dtype)
             else:
-                column = rng.integers(0, 256, count, np.uint32)
+                column = rng.integers(0, 256, count, np.uint32).view(dtype)
             columns[name] = column
     if random.random() < 0.3:
-        for name in random.sample([*TABLES["tx"], *TABLES["swap"]], random.randrange(8)):
-            if name not in ("tx_index", "swap_tx"):
+        names_of_columns = [name for table in TABLES.values() for name in table]
+        for name in random.sample(names_of_columns, random.randrange(12)):
+            if name != "tx_index" and not name.endswith("_tx"):
                 del columns[name]
     envelope = {
         "slot": random.getrandbits(40),

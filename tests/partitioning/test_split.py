@@ -227,7 +227,7 @@ def test_one_partition_has_the_columns_as_they_were() -> None:
 
 def test_fields_of_a_newer_version_are_left_out() -> None:
     newer = large_batch()
-    newer += ParsedBatch(source="later").SerializeToString() + b"\xf2\x07\x04abcd"
+    newer += ParsedBatch(source="later").SerializeToString() + b"\xf2\x0b\x04abcd"
     for part in SPLIT(newer, 3):
         assert b"abcd" not in part
     check(newer, SPLIT(newer, 3), HUBS)
@@ -242,6 +242,9 @@ def test_fields_of_a_newer_version_are_left_out() -> None:
         (ParsedBatch(tx_index=[1], swap_tx=[1]), "swap_tx points outside"),
         (ParsedBatch(swap_tx=[0]), "swap_tx points outside"),
         (ParsedBatch(tx_index=[1], swap_tx=[0xFFFFFFFF]), "swap_tx points outside"),
+        (ParsedBatch(tx_index=[1], liquidity_tx=[1]), "liquidity_tx points outside"),
+        (ParsedBatch(tx_index=[1], liquidation_tx=[1]), "liquidation_tx points outside"),
+        (ParsedBatch(tx_index=[1], liquidity_replica=[0]), "liquidity_replica has 1 rows"),
         (ParsedBatch(tx_index=[1], swap_tx=[0], swap_mint_in=[7]), "swap_mint_in points outside"),
         (
             ParsedBatch(tx_index=[1], swap_tx=[0], names=["a"], swap_venue=[1]),

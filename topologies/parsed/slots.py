@@ -82,7 +82,7 @@ def batch_statuses(
 def _counts(batches: Sequence[ParsedMessage]) -> dict[str, list[int]]:
     """The counts of each batch's rows at home, by the name that they have in SlotStatus."""
     rows = open_parsed(batches).rows()
-    transactions = rows.n_transactions.astype(np.uint64)
+    transactions = rows.n_rows["tx"].astype(np.uint64)
     votes = rows.count("tx_flags", VOTE, VOTE)
     failed = rows.count("tx_flags", VOTE | SUCCESS, 0)
     unknown = rows.count("tx_flags", DECODED_IN_PART, DECODED_IN_PART)
@@ -97,7 +97,7 @@ def _counts(batches: Sequence[ParsedMessage]) -> dict[str, list[int]]:
         "succeeded": transactions - votes - failed,
         "decoded": transactions - unknown,
         "unknown": unknown,
-        "swaps": rows.n_swaps,
+        "swaps": rows.n_rows["swap"],
         "unknown_venue_swaps": rows.count("swap_venue", _ALL, np.array(venues, dtype=np.uint64)),
         "failed_swap_attempts": rows.total("tx_swap_attempts", "tx_flags", SUCCESS, 0),
         "logs_truncated": rows.count("tx_flags", LOG_TRUNCATED, LOG_TRUNCATED),

@@ -71,7 +71,7 @@ class Flush:
         self._batches = batches
         opened = open_parsed(batches)
         self._rows = opened.rows(_kept(opened, rows))
-        self._counts = {"tx": self._rows.n_transactions, "swap": self._rows.n_swaps}
+        self._counts = self._rows.n_rows
         self._sizes = {table: int(counts.sum()) for table, counts in self._counts.items()}
 
     @property
@@ -86,18 +86,19 @@ class Flush:
         """A column as it is."""
         return self._rows.column(source)
 
-    def of_transaction(self, source: str) -> Array:
-        """A tx_* column, for each swap leg."""
-        return self._rows.column(source, of_transactions=True)
+    def of_transaction(self, source: str, table: str) -> Array:
+        """A tx_* column, for each row of a table."""
+        return self._rows.column(source, each=table)
 
     def batch(self, table: str, attribute: Callable[[ParsedMessage], Any], dtype: Any) -> Array:
         """A value of the envelope, repeated for the rows of its batch."""
         values = np.array([attribute(batch) for batch in self._batches], dtype=dtype)
         return np.repeat(values, self._counts[table])
 
-    def key(self, source: str, *, of_transaction: bool = False) -> Array:
-        """A key column as 32-byte items; NO_KEY for none."""
-        return self._rows.keys(source, of_transactions=of_transaction)
+    def key(self, source: str, *, each: str | None = None) -> Array:
+        """A key column as 32-byte items; NO_KEY for none. With `each` one of the transactions, for
+        each row of that table."""
+        return self._rows.keys(source, each=each)
 
     def name(self, source: str) -> tuple[Array, list[str]]:
         """A name column as (int32 codes, names); the empty name for none."""
@@ -141,7 +142,7 @@ class Flush:
 
 def _kept(opened: Messages, rows: Sequence[Rows]) -> NDArray[np.bool_] | None:
     """Which transactions of all batches, copies included, become rows; None for all."""
-    sizes = opened.n_transactions
+    sizes = opened.n_rows["tx"]
     if len(rows) != len(sizes):
         raise ValueError(f"{len(rows)} choices of rows for {len(sizes)} batches")
     if all(isinstance(which, str) and which == "all" for which in rows):
@@ -218,8 +219,8 @@ def _key(name: str, source: str) -> Column:
     return Column(name, KEY, lambda flush: flush.key(source))
 
 
-def _of_transaction(name: str, type_: pa.DataType, source: str) -> Column:
-    return Column(name, type_, lambda flush: flush.of_transaction(source))
+def _of_transaction(name: str, type_: pa.DataType, source: str, table: str = "swap") -> Column:
+    return Column(name, type_, lambda flush: flush.of_transaction(source, table))
 
 
 def _name(name: str, source: str) -> Column:
@@ -305,13 +306,15 @@ SWAPS: tuple[Column, ...] = (
     _value("ix_outer", _U32, "swap_outer"),
     _value("ix_inner", _I32, "swap_inner"),
     _value("leg", _U32, "swap_leg"),
-    Column("signature", SIGNATURE, lambda flush: items(flush.of_transaction("tx_signature"))),
+    Column(
+        "signature", SIGNATURE, lambda flush: items(flush.of_transaction("tx_signature", "swap"))
+    ),
     _name("venue", "swap_venue"),
     _name("router", "swap_router"),
     _key("program", "swap_program"),
     _key("pool", "swap_pool"),
     _key("trader", "swap_trader"),
-    Column("fee_payer", KEY, lambda flush: flush.key("tx_payer", of_transaction=True)),
+    Column("fee_payer", KEY, lambda flush: flush.key("tx_payer", each="swap")),
     _key("mint_in", "swap_mint_in"),
     _key("mint_out", "swap_mint_out"),
     _key("vault_in", "swap_vault_in"),
