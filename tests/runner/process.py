@@ -16,10 +16,14 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from mevstream.errors import InputError, MevstreamError
 from mevstream.interrupts import Interruption
 from mevstream.topologies.observe import health, logging
+from mevstream.topologies.sinks import runner as runners
 from mevstream.topologies.sinks.buffer import Bounds
 from mevstream.topologies.sinks.runner import SinkRunner
 from mevstream.topologies.sinks.stream import Delivery, StreamSink
@@ -81,11 +85,21 @@ class FileSink(StreamSink[Number]):
         (self._folder / "closed").touch()
 
 
+class Refused(Consumer):
+    """A member as librdkafka 2.16 sometimes leaves it: it reads, and waits for its coordinator."""
+
+    def commit(self, *_: Any, **__: Any) -> Any:
+        raise KafkaException(KafkaError(KafkaError._WAIT_COORD))
+
+
 def main() -> None:
     given = json.loads(sys.argv[1])
     logging.configure()
     folder = Path(given["folder"])
     dead = given["dead"]
+    if seconds := given.get("refuse_commits"):
+        runners._REFUSED_SECONDS = seconds  # pyright: ignore[reportPrivateUsage]
+        runners.Consumer = Refused  # pyright: ignore[reportAttributeAccessIssue]
     runner = SinkRunner(
         FileSink([given["topic"], *([dead] if given.get("read_dead") else [])], folder),
         given["servers"],

@@ -236,6 +236,19 @@ def test_a_killed_broker_costs_nothing_but_time(scene: Scene) -> None:
     assert not sink.errors
 
 
+def test_a_member_whose_commits_are_refused_makes_way_for_another(scene: Scene) -> None:
+    sink = scene.start(refuse_commits=2)
+    sink.wait_for("partitions assigned")
+    scene.send(1000, rate=200)
+    wait(lambda: not sink.running, "the end", 30)
+    assert sink.end() == 1
+    [told] = sink.errors
+    assert "could be committed for 2 s: Local: Waiting for coordinator" in told
+    scene.start()
+    scene.wait_all()
+    wait(lambda: scene.committed() == scene.end_offsets(), "commits")
+
+
 def test_a_broker_that_is_away_does_not_keep_the_process(scene: Scene) -> None:
     sink = scene.start(drain=3)
     scene.send(50)

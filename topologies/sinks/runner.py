@@ -42,6 +42,7 @@ _GRACE_SECONDS = 1.0
 _CONTACT_SECONDS = 10
 _REVOKE_SECONDS = 10.0
 _COMMIT_PAUSE = 0.5
+_REFUSED_SECONDS = 60.0
 _STUCK_SECONDS = 120.0
 _TELL_SECONDS = 10.0
 _ERROR_SECONDS = 60.0
@@ -90,6 +91,10 @@ class SinkRunner(Generic[Item]):
         self._stored: dict[Place, Reached] = {}
         self._committing = False
         self._commit_after = 0.0
+        # Since when commits have been refused although records came; None: the last one was not.
+        self._refused_at: float | None = None
+        self._taken_since = False
+        self._expelled = ""
         self._leaving = False
         self._kafka_error_at = 0.0
         # What the client said last, if nothing has come from the broker since.
@@ -103,8 +108,8 @@ class SinkRunner(Generic[Item]):
         False where there was not enough time for it, and what is missing comes again.
 
         Raises MevstreamError where Kafka, the topics or the store are not there at the start, and
-        where the group does not take this member any more. Later the store, or the broker, may be
-        away for as long as it likes.
+        where the group does not take this member any more, or none of its commits. Later the store,
+        or the broker, may be away for as long as it likes.
         """
         partitions = self._check_topics()[self._dead_letters]
         self._letters = DeadLetters(self._servers, partitions, topic=self._dead_letters)
@@ -161,6 +166,11 @@ class SinkRunner(Generic[Item]):
 
     def _step(self) -> None:
         self._heartbeat.beat()
+        if self._expelled:
+            raise MevstreamError(
+                f"consumer group {self._group}: records come, but none of their offsets could be "
+                f"committed for {_REFUSED_SECONDS:.0f} s: {self._expelled}; start this sink again"
+            )
         self._settle()
         if self._storing is None and self._filling.reached and self._due_in() <= 0:
             self._hand_over()
@@ -209,6 +219,7 @@ class SinkRunner(Generic[Item]):
         if assignment is None:
             return
         self._kafka_answers()
+        self._taken_since = True
         taken_ns = time.time_ns()
         offset = message.offset() or 0
         self._filling.pass_by(place, Reached(assignment, offset + 1))
@@ -362,6 +373,7 @@ class SinkRunner(Generic[Item]):
                 continue
             place = Place(partition.topic, partition.partition)
             stored = self._stored.get(place)
+            self._refused_at = None
             if stored is not None and stored.offset <= partition.offset:
                 del self._stored[place]
                 self._kafka_answers()
@@ -371,7 +383,15 @@ class SinkRunner(Generic[Item]):
     def _commit_failed(self, error: Any) -> None:
         # It is tried again with all that is stored by then. An assignment that changed meanwhile
         # is the usual reason, so this is nothing to worry about unless it goes on.
-        self._commit_after = time.monotonic() + _COMMIT_PAUSE
+        now = time.monotonic()
+        self._commit_after = now + _COMMIT_PAUSE
+        if self._refused_at is None or not self._taken_since:
+            self._refused_at = now
+        elif now - self._refused_at > _REFUSED_SECONDS:
+            # Seen with librdkafka 2.16: a member that for ever waits for its coordinator, while the
+            # broker has long given its partitions to others. Only a new member gets out of it.
+            self._expelled = error.str()
+        self._taken_since = False
         self._meter.retries += 1
         self._log.info("offsets are not committed yet", error=error.str())
 
@@ -379,6 +399,10 @@ class SinkRunner(Generic[Item]):
         """Commits what is stored of partitions that go away, or tells that it could not."""
         stored = {place: self._stored.pop(place) for place in places if place in self._stored}
         if not stored:
+            return
+        if self._refused_at is not None:
+            # It would wait for as long as the client likes.
+            self._log.warning("stored records will come again", error="commits are refused")
             return
         try:
             answers = self._consumer.commit(offsets=self._offsets(stored), asynchronous=False)
