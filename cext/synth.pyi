@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,4 +44,6 @@ class Synth(Writer):
         n_sandwiches: int,
         block_time: int,
         root: int,
+        number: int = 0,
+        agenda: Sequence[tuple[int, Callable[[], object]]] = (),
     ) -> tuple[bytes, NDArray[np.int64], NDArray[np.uint8], NDArray[Any], dict[str, int]]: ...

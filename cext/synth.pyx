@@ -17,6 +17,7 @@ import numpy as np
 # Lamports below which a user does not trade, and what a whale then sends.
 cdef uint64_t POOR = 50_000_000
 cdef uint64_t TOP_UP = 20_000_000_000
+cdef uint32_t LEADER_SLOTS = 4
 
 
 def spans_of(lists):
@@ -36,18 +37,6 @@ cdef class Synth(Writer):
     vote_templates: template numbers, each equally likely
     """
 
-    cdef const int32_t[::1] members
-    cdef const int32_t[:, ::1] class_spans
-    cdef const int32_t[:, ::1] choices
-    cdef const int32_t[::1] menu
-    cdef const int32_t[:, ::1] menu_spans
-    cdef const int32_t[::1] vote_templates
-    cdef uint32_t kind_thresholds[N_KINDS]
-    cdef uint32_t failure_thresholds[N_KINDS]
-    cdef uint32_t reversion_threshold
-    cdef uint64_t sizes[QUANTILES]
-    cdef int32_t n_whales
-
     def __init__(self, ledger, pools, templates, users, validators, uint64_t seed, *, user_lists,
                  choices, menus, vote_templates):
         super().__init__(ledger, pools, templates, users, validators, seed)
@@ -55,6 +44,7 @@ cdef class Synth(Writer):
         self.menu, self.menu_spans = spans_of(menus)
         self.choices = np.array(choices, np.int32).reshape(-1, 5)
         self.vote_templates = np.array(vote_templates, np.int32)
+        self.locked = np.zeros(max(self.pools.n, 1), np.uint32)
 
     def set_statistics(self, kinds, failures, double reversion, sizes, tips, prices, int whales):
         """kinds: shares (sum 1) and failures: failing shares, per kind; sizes, tips, prices:
@@ -140,12 +130,39 @@ cdef class Synth(Writer):
         for turn in range(2):
             t = self.templates.get(choice.templates[2 * direction])
             user = self.pick_user(t)
+            if self.agents and not self.harmless(t, &user):
+                direction = 1 - direction
+                continue
             if self.ledger.lamports[self.users[user, 0]] < POOR:
                 return self.transfer(user, 0)
             if self.emit(choice.templates[2 * direction + failing], user, user, size, 0, 0):
                 return 1
             direction = 1 - direction
         return 0
+
+    cdef bint harmless(self, const Template* t, int* user) noexcept nogil:
+        """Whether a template's pools are nobody's, and a user (another than the given one, if need
+        be) who trades each of them in this direction only, as long as one leader has the slots:
+        who never reverses sandwiches nobody."""
+        cdef int k, attempt
+        cdef uint64_t mixed
+        cdef bint fits
+        for k in range(t.n_legs):
+            if self.locked[t.legs[k].pool]:
+                return False
+        for attempt in range(12):
+            fits = True
+            for k in range(t.n_legs):
+                mixed = (<uint64_t>user[0] << 40) ^ (<uint64_t>t.legs[k].pool << 20)
+                mixed = (mixed ^ (self.turn // LEADER_SLOTS)) * <uint64_t>0x9E3779B97F4A7C15
+                mixed = (mixed ^ (mixed >> 32)) * <uint64_t>0xBF58476D1CE4E5B9
+                if <int>(mixed >> 63) != t.legs[k].side_in:
+                    fits = False
+                    break
+            if fits:
+                return True
+            user[0] = self.pick_user(t)
+        return False
 
     cdef int arbitrage(self) except -1:
         """A bot's cycle through two pools: lands where it gains, else fails on its own check."""
@@ -158,6 +175,10 @@ cdef class Synth(Writer):
         user = self.pick_user(t)
         if self.ledger.lamports[self.users[user, 0]] < POOR:
             return self.transfer(user, 0)
+        if self.agents:
+            # Agents land the cycles that gain; these are the attempts that fail.
+            best = draw_below(&self.rng, 2)
+            return self.emit(choice.templates[2 * best + 1], user, user, size, 0, 0)
         for direction in range(2):
             t = self.templates.get(choice.templates[2 * direction])
             self.resolve(t, user, user)
@@ -190,8 +211,11 @@ cdef class Synth(Writer):
     # -- a block ---------------------------------------------------------------------------------
 
     def block(self, bytes header, uint32_t n, uint32_t n_votes, uint32_t n_sandwiches,
-              int64_t block_time, uint64_t root):
+              int64_t block_time, uint64_t root, uint32_t number=0, agenda=()):
         """Makes one block's transactions: (data, ends, votes, leg records, counts).
+
+        number: of the slot, LEADER_SLOTS of which in a row have one leader; agenda: pairs of a
+        number of transactions and what is called as soon as there are as many, in this order.
 
         data: `header` and the transactions as field 4 of ConfirmedBlock; ends: int64 (n,), where
         each ends in data; votes: uint8 (n,), 1 for a vote; records: structured array LEG_RECORD;
@@ -201,10 +225,17 @@ cdef class Synth(Writer):
         cdef uint32_t validator = draw_below(&self.rng, n_validators)
         cdef uint32_t threshold
         cdef int kind, n_users = <int>self.users.shape[0]
+        cdef size_t due = 0
+        self.turn = number
         self.begin(header)
         self.r[R_TIME] = <uint64_t>block_time
         self.r[R_ROOT] = root
-        while self.counts.transactions < n:
+        while self.counts.transactions < n or due < len(agenda):
+            if due < len(agenda) and (self.counts.transactions >= n
+                                      or self.counts.transactions >= agenda[due][0]):
+                due += 1
+                agenda[due - 1][1]()
+                continue
             left = n - self.counts.transactions
             if draw_below(&self.rng, left) < votes_left:
                 validator = (validator + 1) % n_validators

@@ -82,6 +82,54 @@ static int synth_range_swap(uint64_t liquidity, synth_u128 sqrt_price, int zero_
     return *consumed <= net;
 }
 
+/* Amounts of the two tokens between two prices, low <= high; up: rounded up. 0 and *fits = 0 where
+ * one does not fit 64 bits. */
+static uint64_t synth_delta(uint64_t liquidity, synth_u128 low, synth_u128 high, int side, int up,
+                            int *fits) {
+    synth_u128 out;
+    if (side == 0) {
+        out = synth_mul_div((synth_u128)liquidity << 64, high - low, high, up);
+        out = out / low + (up && out % low != 0);
+    } else {
+        out = synth_mul_div(liquidity, high - low, (synth_u128)1 << 64, up);
+    }
+    if (out >> 64) {
+        *fits = 0;
+        return 0;
+    }
+    return (uint64_t)out;
+}
+
+/* One step of an exact-in swap within one range, at most to the price `target`. *next is the price
+ * after, *in and *fee what it took of `remaining`. 0 where it overflows; 2 where target is reached.
+ */
+static int synth_range_step(uint64_t liquidity, synth_u128 price, synth_u128 target, int zero_for_one,
+                            uint64_t remaining, uint32_t fee_rate, synth_u128 *next, uint64_t *in,
+                            uint64_t *out, uint64_t *fee) {
+    uint64_t usable = (uint64_t)((synth_u128)remaining * (1000000 - fee_rate) / 1000000);
+    synth_u128 low = zero_for_one ? target : price, high = zero_for_one ? price : target;
+    int fits = 1;
+    uint64_t whole = synth_delta(liquidity, low, high, zero_for_one ? 0 : 1, 1, &fits);
+    if (fits && usable >= whole) {
+        *next = target;
+        *in = whole;
+        *out = synth_delta(liquidity, low, high, zero_for_one ? 1 : 0, 0, &fits);
+        *fee = synth_ceil_div((synth_u128)whole * fee_rate, 1000000 - fee_rate);
+        return fits ? 2 : 0;
+    }
+    if (!synth_range_swap(liquidity, price, zero_for_one, usable, next, in, out))
+        return 0;
+    *fee = remaining - *in;
+    return 1;
+}
+
+/* What a bin takes for `out` at a Q64.64 price of token1/token0, rounded up; 0 where it overflows. */
+static uint64_t synth_bin_in(synth_u128 price, int zero_for_one, uint64_t out) {
+    synth_u128 one = (synth_u128)1 << 64;
+    synth_u128 in = zero_for_one ? synth_mul_div(one, out, price, 1) : synth_mul_div(price, out, one, 1);
+    return (in >> 64) ? 0 : (uint64_t)in;
+}
+
 /* Amount of the other side at a Q64.64 price of token1/token0, rounded down; 0 where it overflows. */
 static uint64_t synth_at_price(synth_u128 price, int zero_for_one, uint64_t net) {
     synth_u128 one = (synth_u128)1 << 64, out;

@@ -1,7 +1,7 @@
 """The simulated pools: what a swap gives and costs, and what it leaves behind.
 
-Each venue by its own integer arithmetic (protocol facts 2.3 to 2.7, 2.10, 2.11), concentrated
-liquidity within one range and DLMM within one bin.
+Each venue by its own integer arithmetic (protocol facts 2.3 to 2.7, 2.10, 2.11). Concentrated
+liquidity is one range, or several with initialised ticks between them; DLMM is one bin, or many.
 """
 
 from libc.stdint cimport int32_t, uint32_t, uint64_t
@@ -10,11 +10,12 @@ from libc.string cimport memset
 
 from mevstream.cext.synth_ledger cimport Ledger
 from mevstream.cext.synth_types cimport (
-    DLMM, L_CREATOR, L_FEE, L_IN, L_IN_FEE, L_IN_NET, L_LIQUIDITY, L_LP, L_OUT, L_OUT_FEE,
-    L_OUT_NET, L_PROTOCOL, L_QUOTE, L_QUOTE_WITH_LP, L_REAL_SOL, L_REAL_TOKEN, L_RECEIVED,
-    L_RESERVE_0, L_RESERVE_1, L_RESERVE_IN, L_RESERVE_OUT, L_SQRT_AFTER, L_SQRT_BEFORE, L_TICK,
-    L_TOTAL_IN, L_VIRTUAL_SOL, L_VIRTUAL_TOKEN, LEG_SIZE, PUMP_FUN, PUMP_SWAP, RAYDIUM_CLMM,
-    RAYDIUM_CPMM, RAYDIUM_V4, WHIRLPOOL, Pool, TemplateLeg, u128,
+    DLMM, L_BIN_AFTER, L_BIN_BEFORE, L_CREATOR, L_FEE, L_GROWTH, L_IN, L_IN_FEE, L_IN_NET,
+    L_LIQUIDITY, L_LIQUIDITY_AFTER, L_LP, L_OUT, L_OUT_FEE, L_OUT_NET, L_PROTOCOL, L_QUOTE,
+    L_QUOTE_WITH_LP, L_REAL_SOL, L_REAL_TOKEN, L_RECEIVED, L_RESERVE_0, L_RESERVE_1, L_RESERVE_IN,
+    L_RESERVE_OUT, L_SEGMENT, L_SQRT_AFTER, L_SQRT_BEFORE, L_TICK, L_TOTAL_IN, L_VIRTUAL_SOL,
+    L_VIRTUAL_TOKEN, LEG_SIZE, MAX_EDGES, PUMP_FUN, PUMP_SWAP, RAYDIUM_CLMM, RAYDIUM_CPMM,
+    RAYDIUM_V4, WHIRLPOOL, Pool, TemplateLeg, u128,
 )
 
 import numpy as np
@@ -27,6 +28,10 @@ cdef extern from "synth_math.h":
     bint synth_range_swap(uint64_t liquidity, u128 sqrt_price, bint zero_for_one, uint64_t net,
                           u128* next_price, uint64_t* consumed, uint64_t* out) nogil
     uint64_t synth_at_price(u128 price, bint zero_for_one, uint64_t net) nogil
+    uint64_t synth_bin_in(u128 price, bint zero_for_one, uint64_t out) nogil
+    int synth_range_step(uint64_t liquidity, u128 price, u128 target, bint zero_for_one,
+                         uint64_t remaining, uint32_t fee_rate, u128* next_price, uint64_t* taken,
+                         uint64_t* out, uint64_t* fee) nogil
     u128 synth_mul_div(u128 a, u128 b, u128 d, bint round_up) nogil
 
 cdef extern from *:
@@ -35,11 +40,13 @@ cdef extern from *:
     #define SYNTH_GREATER(a, b, c, d) ((synth_u128)(a) * (b) > (synth_u128)(c) * (d))
     #define SYNTH_JOIN(low, high) ((synth_u128)(high) << 64 | (low))
     #define SYNTH_HIGH(a) ((uint64_t)((a) >> 64))
+    #define SYNTH_GROWTH(fee, liquidity) (((synth_u128)(fee) << 64) / (liquidity))
     """
     u128 SYNTH_MUL(uint64_t a, uint64_t b) nogil
     bint SYNTH_GREATER(uint64_t a, uint64_t b, uint64_t c, uint64_t d) nogil
     u128 SYNTH_JOIN(uint64_t low, uint64_t high) nogil
     uint64_t SYNTH_HIGH(u128 a) nogil
+    u128 SYNTH_GROWTH(uint64_t fee, uint64_t liquidity) nogil
 
 
 cdef class Pools:
@@ -83,6 +90,23 @@ cdef class Pools:
                 self.tick_tables.append(table)
                 pool.ticks = &table[0]
                 pool.n_ticks = len(table) // 2
+            if len(p.edges) > MAX_EDGES:
+                raise ValueError(f"a pool has more than {MAX_EDGES} initialised ticks")
+            pool.n_edges = len(p.edges)
+            for k, (tick, net) in enumerate(p.edges):
+                pool.edges[k] = tick - p.first_tick
+                pool.nets[k] = net
+            self.find_segment(pool)
+            pool.first_bin = pool.active = p.bin_id
+            if p.bins is not None:
+                self.tick_tables += (p.bins, p.bin_prices)
+                table = p.bins.reshape(-1)
+                pool.bins = &table[0]
+                table = p.bin_prices.reshape(-1)
+                pool.bin_prices = &table[0]
+                pool.n_bins = len(p.bins)
+                pool.first_bin = p.first_bin
+                pool.active = p.bin_id - p.first_bin
 
     def __dealloc__(self):
         free(self.items)
@@ -161,9 +185,11 @@ cdef class Pools:
                 f[L_OUT] = synth_product_out(f[L_RESERVE_IN], f[L_RESERVE_OUT],
                                              f[L_IN_NET] - f[L_FEE])
             elif pool.venue == DLMM:
-                f[L_FEE] = synth_ceil_div(SYNTH_MUL(amount, pool.fee_rate), 1000000000)
-                f[L_PROTOCOL] = f[L_FEE] * pool.protocol_rate // 10000
-                f[L_OUT] = synth_at_price(pool.bin_price, side == 0, amount - f[L_FEE])
+                if not self.quote_bins(pool, side, f):
+                    return False
+            elif pool.n_edges:
+                if not self.quote_ticks(pool, side, f):
+                    return False
             elif not self.quote_range(pool, side, f):
                 return False
             f[L_OUT_FEE] = synth_transfer_fee(f[L_OUT], pool.transfer_fee_bps[1 - side])
@@ -175,7 +201,6 @@ cdef class Pools:
     cdef bint quote_range(self, const Pool* pool, int side, uint64_t* f) noexcept nogil:
         cdef u128 after
         cdef uint64_t net, consumed = 0
-        cdef int low, high, middle
         net = <uint64_t>(SYNTH_MUL(f[L_IN_NET], 1000000 - pool.fee_rate) // 1000000)
         if not synth_range_swap(pool.liquidity, pool.sqrt_price, side == 0, net,
                                 &after, &consumed, &f[L_OUT]):
@@ -184,22 +209,127 @@ cdef class Pools:
                 or after >= SYNTH_JOIN(pool.ticks[2 * pool.n_ticks - 2],
                                        pool.ticks[2 * pool.n_ticks - 1])):
             return False
-        low, high = 0, pool.n_ticks - 1
-        while high - low > 1:
-            middle = (low + high) >> 1
-            if after < SYNTH_JOIN(pool.ticks[2 * middle], pool.ticks[2 * middle + 1]):
-                high = middle
-            else:
-                low = middle
         f[L_FEE] = f[L_IN_NET] - consumed
         f[L_PROTOCOL] = f[L_FEE] * pool.protocol_rate // 10000
         f[L_LP] = f[L_FEE] - f[L_PROTOCOL]
+        f[L_LIQUIDITY] = f[L_LIQUIDITY_AFTER] = pool.liquidity
+        self.show_price(pool, after, self.tick_of(pool, after), f)
+        return True
+
+    cdef int tick_of(self, const Pool* pool, u128 price) noexcept nogil:
+        """Place in the table of the last tick at or below the price."""
+        cdef int low = 0, high = pool.n_ticks - 1, middle
+        while high - low > 1:
+            middle = (low + high) >> 1
+            if price < SYNTH_JOIN(pool.ticks[2 * middle], pool.ticks[2 * middle + 1]):
+                high = middle
+            else:
+                low = middle
+        return low
+
+    cdef void show_price(self, const Pool* pool, u128 after, int tick, uint64_t* f) noexcept nogil:
         f[L_SQRT_BEFORE] = <uint64_t>pool.sqrt_price
         f[L_SQRT_BEFORE + 1] = SYNTH_HIGH(pool.sqrt_price)
         f[L_SQRT_AFTER] = <uint64_t>after
         f[L_SQRT_AFTER + 1] = SYNTH_HIGH(after)
-        f[L_LIQUIDITY] = pool.liquidity
-        f[L_TICK] = <uint32_t>(pool.first_tick + low)
+        f[L_TICK] = <uint32_t>(pool.first_tick + tick)
+
+    cdef void find_segment(self, Pool* pool) noexcept nogil:
+        pool.segment = 0
+        while (pool.segment < pool.n_edges
+                and self.tick_price(pool, pool.edges[pool.segment]) <= pool.sqrt_price):
+            pool.segment += 1
+
+    cdef u128 tick_price(self, const Pool* pool, int place) noexcept nogil:
+        return SYNTH_JOIN(pool.ticks[2 * place], pool.ticks[2 * place + 1])
+
+    cdef bint quote_ticks(self, const Pool* pool, int side, uint64_t* f) noexcept nogil:
+        """Exact in, range after range. A range ends where liquidity changes; the programs also
+        stop at the bounds of tick arrays, which can round one unit more."""
+        cdef u128 price = pool.sqrt_price, after, target, growth = 0
+        cdef uint64_t remaining = f[L_IN_NET], liquidity = pool.liquidity
+        cdef uint64_t taken, out, fee, protocol
+        cdef int segment = pool.segment, edge = 0, reached = 2, tick
+        while reached == 2 and remaining > 0:
+            edge = segment - 1 if side == 0 else segment
+            if edge < 0 or edge >= pool.n_edges or liquidity == 0:
+                return False
+            target = self.tick_price(pool, pool.edges[edge])
+            reached = synth_range_step(liquidity, price, target, side == 0, remaining,
+                                       pool.fee_rate, &after, &taken, &out, &fee)
+            if reached == 0:
+                return False
+            protocol = <uint64_t>(SYNTH_MUL(fee, pool.protocol_rate) // 10000)
+            f[L_FEE] += fee
+            f[L_PROTOCOL] += protocol
+            f[L_OUT] += out
+            if (pool.watch_low <= (after if side == 0 else price)
+                    and (price if side == 0 else after) <= pool.watch_high):
+                growth += SYNTH_GROWTH(fee - protocol, liquidity)
+            remaining -= taken + fee
+            price = after
+            if reached == 2:
+                if side == 0:
+                    liquidity -= pool.nets[edge]
+                    segment = edge
+                else:
+                    liquidity += pool.nets[edge]
+                    segment = edge + 1
+        # Downwards a tick that is reached is left behind.
+        tick = pool.edges[edge] - 1 if reached == 2 and side == 0 else self.tick_of(pool, price)
+        f[L_LP] = f[L_FEE] - f[L_PROTOCOL]
+        f[L_LIQUIDITY] = f[L_LIQUIDITY_AFTER] = liquidity
+        f[L_SEGMENT] = segment
+        f[L_GROWTH] = <uint64_t>growth
+        f[L_GROWTH + 1] = SYNTH_HIGH(growth)
+        self.show_price(pool, price, tick, f)
+        return True
+
+    cdef bint quote_bins(self, const Pool* pool, int side, uint64_t* f) noexcept nogil:
+        f[L_BIN_BEFORE] = <uint32_t>(pool.first_bin + pool.active)
+        if pool.n_bins:
+            return self.walk_bins(pool, side, f[L_IN], f, False)
+        f[L_BIN_BEFORE] = f[L_BIN_AFTER] = <uint32_t>pool.first_bin
+        f[L_FEE] = synth_ceil_div(SYNTH_MUL(f[L_IN], pool.fee_rate), 1000000000)
+        f[L_PROTOCOL] = f[L_FEE] * pool.protocol_rate // 10000
+        f[L_OUT] = synth_at_price(pool.bin_price, side == 0, f[L_IN] - f[L_FEE])
+        return True
+
+    cdef bint walk_bins(self, const Pool* pool, int side, uint64_t amount, uint64_t* f,
+                        bint moving) noexcept nogil:
+        """Exact in, bin after bin. moving: takes from and puts into the bins, and fills nothing."""
+        cdef uint64_t remaining = amount, most_out, most_in, fee, out
+        cdef int at = pool.active
+        cdef bint down = side == 0
+        cdef u128 price
+        while True:
+            most_out = pool.bins[2 * at + 1 - side]
+            if most_out:
+                price = SYNTH_JOIN(pool.bin_prices[2 * at], pool.bin_prices[2 * at + 1])
+                most_in = synth_bin_in(price, down, most_out)
+                fee = synth_ceil_div(SYNTH_MUL(most_in, pool.fee_rate),
+                                     1000000000 - pool.fee_rate)
+                if remaining <= most_in + fee:
+                    most_in = 0
+                    fee = synth_ceil_div(SYNTH_MUL(remaining, pool.fee_rate), 1000000000)
+                    out = synth_at_price(price, down, remaining - fee)
+                    if out < most_out:
+                        most_out = out
+                if moving:
+                    pool.bins[2 * at + side] += most_in if most_in else remaining - fee
+                    pool.bins[2 * at + 1 - side] -= most_out
+                else:
+                    f[L_FEE] += fee
+                    f[L_PROTOCOL] += fee * pool.protocol_rate // 10000
+                    f[L_OUT] += most_out
+                if not most_in:
+                    break
+                remaining -= most_in + fee
+            at += -1 if down else 1
+            if at < 0 or at >= pool.n_bins:
+                return False
+        if not moving:
+            f[L_BIN_AFTER] = <uint32_t>(pool.first_bin + at)
         return True
 
     cdef bint quote_pump(self, const Pool* pool, int side, uint64_t* f,
@@ -255,11 +385,22 @@ cdef class Pools:
     cdef void commit(self, const TemplateLeg* leg, const uint64_t* f) noexcept nogil:
         """Moves the pool's own state; its vaults move by the transfers."""
         cdef Pool* pool = &self.items[leg.pool]
-        if pool.venue == RAYDIUM_CPMM or pool.venue == DLMM:
+        if pool.venue == RAYDIUM_CPMM:
             pool.owed[leg.side_in] += f[L_PROTOCOL]
+        elif pool.venue == DLMM:
+            pool.owed[leg.side_in] += f[L_PROTOCOL]
+            if pool.n_bins:
+                self.walk_bins(pool, leg.side_in, f[L_IN], NULL, True)
+                pool.active = <int32_t>f[L_BIN_AFTER] - pool.first_bin
+                pool.bin_price = SYNTH_JOIN(pool.bin_prices[2 * pool.active],
+                                            pool.bin_prices[2 * pool.active + 1])
         elif pool.venue == RAYDIUM_CLMM or pool.venue == WHIRLPOOL:
             pool.sqrt_price = SYNTH_JOIN(f[L_SQRT_AFTER], f[L_SQRT_AFTER + 1])
             pool.tick = <int32_t>f[L_TICK]
+            if pool.n_edges:
+                pool.liquidity = f[L_LIQUIDITY_AFTER]
+                pool.segment = <int>f[L_SEGMENT]
+                pool.growth[leg.side_in] += SYNTH_JOIN(f[L_GROWTH], f[L_GROWTH + 1])
         elif pool.venue == PUMP_FUN:
             pool.real[0] = f[L_REAL_TOKEN]
             pool.real[1] = f[L_REAL_SOL]

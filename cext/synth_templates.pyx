@@ -88,7 +88,7 @@ cdef class Templates:
         t.n_error = len(source.error)
         t.accounts = copy_ints(source.accounts, 1)
         t.tokens = copy_ints(source.tokens, 3)
-        t.legs = <TemplateLeg*>copy_ints(source.legs, 8)
+        t.legs = <TemplateLeg*>copy_ints(source.legs, 9)
         t.effects = <Effect*>copy_ints(source.effects, 5)
         t.event_patches = <Patch*>copy_ints(source.event_patches, 5)
         t.message_patches = <Patch*>copy_ints(source.message_patches, 5)

@@ -26,8 +26,9 @@ cdef enum:
     R_ROOT = 5
     R_QUOTED = 6
     R_RECEIVED = 7
+    R_EXTRA = 8                # eight that whoever sends the transaction fills
     R_LEG = 16
-    LEG_SIZE = 32
+    LEG_SIZE = 40
     N_REGISTERS = R_LEG + LEG_SIZE * 4
 
 cdef enum:
@@ -60,6 +61,11 @@ cdef enum:
     L_RESERVE_0 = 29
     L_RESERVE_1 = 30
     L_LP = 31
+    L_BIN_BEFORE = 32
+    L_BIN_AFTER = 33
+    L_GROWTH = 34
+    L_LIQUIDITY_AFTER = 36
+    L_SEGMENT = 37
 
 cdef enum:
     PATCH_KEY = 0
@@ -87,6 +93,7 @@ cdef enum:
     MAX_EVENT_BYTES = 8192
     TRANSACTION_ROOM = 65536
     QUANTILES = 1024
+    MAX_EDGES = 24
 
 cdef struct Patch:
     int32_t kind
@@ -111,6 +118,7 @@ cdef struct TemplateLeg:
     int32_t source             # account slot of the trader's tokens that go in
     int32_t destination
     int32_t funds              # account slot of the tokens that the first leg may spend
+    int32_t share              # of 256, of what a leg that is not chained takes; 0 the rest
 
 cdef struct Template:
     bint built
@@ -169,6 +177,21 @@ cdef struct Pool:
     int32_t n_ticks
     uint64_t* ticks            # sqrt prices as (low, high), from first_tick on
     u128 bin_price
+    # Initialised ticks, where there are any: places in `ticks`, and what crossing upwards adds.
+    int32_t n_edges
+    int32_t segment            # how many of them are at or below the price
+    int32_t edges[MAX_EDGES]
+    int64_t nets[MAX_EDGES]
+    # Fees per unit of liquidity, Q64.64, that accrued between two prices (a watched position).
+    u128 watch_low
+    u128 watch_high
+    u128 growth[2]
+    # Bins, where there are several: amounts (x, y) and prices (low, high word) of each.
+    int32_t n_bins
+    int32_t first_bin
+    int32_t active             # place of the active bin
+    uint64_t* bins
+    uint64_t* bin_prices
     uint64_t real[2]           # Pump.fun: real reserves (0 token, 1 lamports)
     uint64_t virtual_[2]
     uint64_t anchor[2]

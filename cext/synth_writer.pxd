@@ -26,6 +26,14 @@ cdef class Writer:
     cdef int64_t* ends         # per transaction: end in `out`, negated for a vote
     cdef size_t ends_capacity
     cdef Counts counts
+    cdef uint32_t turn                    # of the slot, from 1 on
+    cdef uint32_t[::1] touched            # per pool the turn in which it was last traded
+    # Tip (lamports) and price (micro-lamports a unit) of what is sent, where they are not drawn.
+    cdef bint given
+    cdef uint64_t given_tip
+    cdef uint64_t given_price
+    cdef uint64_t last_fee
+    cdef int64_t last_signature           # where the last transaction's first signature stands
     cdef uint64_t r[N_REGISTERS]          # registers of the transaction that is being made
     cdef int32_t account[MAX_ACCOUNTS]    # account numbers of its slots
     cdef uint8_t scratch[32768]

@@ -62,6 +62,7 @@ cdef class Writer:
         self.templates = templates
         self.users = users
         self.validators = validators
+        self.touched = np.zeros(max(pools.n, 1), np.uint32)
         seed_with(&self.rng, seed)
 
     def __dealloc__(self):
@@ -121,22 +122,29 @@ cdef class Writer:
         worth bounded by the pool and by half of what the trader has."""
         cdef int k
         cdef const TemplateLeg* leg
-        cdef uint64_t budget = forced, have, last
+        cdef uint64_t budget = forced, have, last, whole = 0, spent = 0
         cdef uint64_t* f
         for k in range(t.n_legs):
             leg = &t.legs[k]
             f = &self.r[R_LEG + LEG_SIZE * k]
-            if k == 0:
+            if not leg.chained:
                 if t.wrapped or (self.pools.items[leg.pool].venue == PUMP_FUN and leg.side_in == 1):
                     have = self.ledger.lamports[self.account[0]]
                 else:
                     have = self.ledger.amounts[self.account[leg.funds]]
-                if budget == 0:
-                    budget = self.pools.priced(&self.pools.items[leg.pool], leg.side_in, size)
-                    if budget > have // 2:
-                        budget = have // 2
-                elif budget > have:
-                    return False
+                if k:
+                    # Beside the legs before: a share of the whole, or what they left.
+                    budget = whole * leg.share // 256 if leg.share else whole - spent
+                else:
+                    if budget == 0:
+                        budget = self.pools.priced(&self.pools.items[leg.pool], leg.side_in, size)
+                        if budget > have // 2:
+                            budget = have // 2
+                    elif budget > have:
+                        return False
+                    whole = budget
+                    if leg.share:
+                        budget = whole * leg.share // 256
             else:
                 budget = (f - LEG_SIZE)[L_RECEIVED]
             if not self.pools.quote(leg, f, budget):
@@ -145,6 +153,10 @@ cdef class Writer:
             f[L_SOURCE] = self.ledger.amounts[self.account[leg.source]]
             if leg.chained or (k == 0 and t.wrapped):
                 f[L_SOURCE] += last
+            elif k and f[L_SOURCE] >= spent:
+                f[L_SOURCE] -= spent
+            if not leg.chained:
+                spent += last
             f[L_DESTINATION] = self.ledger.amounts[self.account[leg.destination]]
             if t.failed:
                 f[L_LIMIT] = f[L_RECEIVED] + f[L_RECEIVED] // 100 + 1
@@ -154,9 +166,12 @@ cdef class Writer:
                 # Bought by exact tokens out: the limit is the most that may be paid.
                 f[L_LIMIT] = last - last // 100 - 1 if t.failed else last + last // 100
         if t.n_legs:
-            self.r[R_WRAP] = self.r[R_LEG + L_TOTAL_IN] + RENT
-            self.r[R_AMOUNT] = self.r[R_LEG + L_TOTAL_IN]
-            self.r[R_RECEIVED] = self.r[R_LEG + LEG_SIZE * (t.n_legs - 1) + L_RECEIVED]
+            self.r[R_WRAP] = spent + RENT
+            self.r[R_AMOUNT] = spent
+            self.r[R_RECEIVED] = 0
+            for k in range(t.n_legs):
+                if k == t.n_legs - 1 or not t.legs[k + 1].chained:
+                    self.r[R_RECEIVED] += self.r[R_LEG + LEG_SIZE * k + L_RECEIVED]
             self.r[R_QUOTED] = self.r[R_RECEIVED]
             if t.failed:
                 self.r[R_QUOTED] += self.r[R_RECEIVED] // 20 + 1
@@ -233,6 +248,9 @@ cdef class Writer:
         cdef int payer = self.account[0]
         self.r[R_TIP] = self.tips[draw_below(&self.rng, QUANTILES)]
         self.r[R_PRICE] = self.prices[draw_below(&self.rng, QUANTILES)]
+        if self.given:
+            self.r[R_TIP] = self.given_tip
+            self.r[R_PRICE] = self.given_price
         if t.n_legs and not self.quote_legs(t, size, forced):
             return 0
         if tip_of_profit and self.r[R_RECEIVED] > self.r[R_AMOUNT]:
@@ -242,9 +260,10 @@ cdef class Writer:
             priority = SYNTH_PRIORITY(self.r[R_PRICE], t.cu_limit)
         fee = 5000 * <uint64_t>t.n_signatures + priority
         need = fee + self.r[R_TIP] + 4 * RENT
-        if t.wrapped or t.n_legs == 0:
+        if t.wrapped or (t.n_legs == 0 and not self.given):
             need += self.r[R_AMOUNT]
-        elif self.pools.items[t.legs[0].pool].venue == PUMP_FUN and t.legs[0].side_in == 1:
+        elif (t.n_legs and self.pools.items[t.legs[0].pool].venue == PUMP_FUN
+                and t.legs[0].side_in == 1):
             need += self.r[R_AMOUNT]
         if self.ledger.lamports[payer] < need and t.user_class >= 0:
             return 0
@@ -261,6 +280,7 @@ cdef class Writer:
             self.ledger.apply(t, self.account, self.r)
             for k in range(t.n_legs):
                 self.pools.commit(&t.legs[k], &self.r[R_LEG + LEG_SIZE * k])
+                self.touched[t.legs[k].pool] = self.turn
         begin = to
         to = self.ledger.put_balances(to, t, self.account)
         n_post = <int>(to - begin)
@@ -338,6 +358,8 @@ cdef class Writer:
                 if t.effects[k].kind == EFFECT_LAMPORTS and t.effects[k].register == R_TIP:
                     self.counts.tips += 1
                     self.counts.tip_lamports += self.r[R_TIP]
+        self.last_fee = fee
+        self.last_signature = begin + 2 - self.out
         self.n_out = to - self.out
         self.ends[self.counts.transactions] = (
             -<int64_t>self.n_out if t.user_class < 0 else <int64_t>self.n_out)

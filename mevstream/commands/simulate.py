@@ -44,7 +44,8 @@ def simulate(
         typer.Option("--format", help="Of the files; json is what getBlock answers."),
     ] = "pb.zst",
     truth: Annotated[
-        Path | None, typer.Option(help="JSON lines: the true swaps, and counts per slot.")
+        Path | None,
+        typer.Option(help="JSON lines: the true swaps and MEV, and counts per slot."),
     ] = None,
     rate: Annotated[
         float | None, typer.Option(help="Transactions a second; as fast as possible without.")
@@ -56,6 +57,12 @@ def simulate(
     sign: Annotated[
         bool, typer.Option("--sign", help="Real ed25519 signatures (slow); else random bytes.")
     ] = False,
+    mev: Annotated[
+        bool,
+        typer.Option(
+            "--mev/--no-mev", help="Agents that make MEV and what looks like it, with the truth."
+        ),
+    ] = True,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that is not empty.")
     ] = False,
@@ -71,7 +78,7 @@ def simulate(
 
       mevstream simulate --kafka --rate 4000 --seconds 60
     """
-    from mevstream.topologies.raw.simulator import Simulator, SimulatorConfig, output
+    from mevstream.topologies.raw.simulator import MevConfig, Simulator, SimulatorConfig, output
 
     if rate is not None and not rate > 0:  # NaN neither
         raise InputError(f"--rate {rate}: has to be above zero")
@@ -83,7 +90,7 @@ def simulate(
         raise InputError("--metrics-port goes with --kafka")
     if out not in (None, STDOUT) and slots is None:
         raise InputError("--slots is needed when files are written")
-    chosen: dict[str, Any] = {"seed": seed, "sign": sign}
+    chosen: dict[str, Any] = {"seed": seed, "sign": sign, "mev": MevConfig() if mev else None}
     if kafka:
         chosen |= _live(rate)
     if first_slot is not None:

@@ -18,7 +18,13 @@ from solders.signature import Signature
 from mevstream.errors import InputError
 from mevstream.schemas.geyser_pb2 import SubscribeUpdate
 from mevstream.schemas.raw_pb2 import RawBatch
-from mevstream.topologies.raw.simulator import Block, Simulator, SimulatorConfig, output
+from mevstream.topologies.raw.simulator import (
+    Block,
+    MevConfig,
+    Simulator,
+    SimulatorConfig,
+    output,
+)
 from mevstream.topologies.raw.simulator.wire import message_bytes
 from mevstream.topologies.raw.sources import open_sources
 
@@ -146,11 +152,15 @@ def test_command_writes_files_and_truth(tmp_path: Path):
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names == [f"{400_000_000 + i}.pb.zst" for i in range(3)]
     lines = [json.loads(line) for line in (tmp_path / "truth.jsonl").read_text().splitlines()]
-    expected = list(Simulator(SimulatorConfig(seed=4, transactions_per_slot=200)).blocks(3))
+    config = SimulatorConfig(seed=4, transactions_per_slot=200, mev=MevConfig())
     assert lines == [
         record
-        for block in expected
-        for record in (*block.truth, {"record": "slot", "slot": block.slot, **block.counts})
+        for block in Simulator(config).blocks(3)
+        for record in (
+            *block.truth,
+            *block.opportunities,
+            {"record": "slot", "slot": block.slot, **block.counts},
+        )
     ]
     assert not list(tmp_path.rglob("*.partial"))
 

@@ -259,10 +259,13 @@ class TemplateBuilder:
         chained: bool,
         account: int,
         mints: tuple[str, str],
+        share: int = 0,
     ) -> int:
         """Declares a swap leg of the running instruction; returns its number."""
         venue = self.world.pools[pool].venue
-        self.legs.append((venue, pool, side_in, int(chained), trader, source, destination, funds))
+        self.legs.append(
+            (venue, pool, side_in, int(chained), share, trader, source, destination, funds)
+        )
         running = self._stack[-1] if self._stack else None
         if running is not None and not self.failed:
             self.truths.append(
@@ -431,8 +434,8 @@ class TemplateBuilder:
             accounts=[*order, *extra],
             tokens=tokens,
             legs=[
-                (venue, pool, side, chained, *(index[account] for account in accounts))
-                for venue, pool, side, chained, *accounts in self.legs
+                (venue, pool, side, chained, *(index[account] for account in accounts), share)
+                for venue, pool, side, chained, share, *accounts in self.legs
             ],
             effects=[
                 (kind, index[source], index[target], register, fee)

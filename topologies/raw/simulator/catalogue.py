@@ -22,6 +22,7 @@ VARIANTS = {Venue.RAYDIUM_V4: 3, Venue.RAYDIUM_CLMM: 2, Venue.WHIRLPOOL: 2, Venu
 STYLES_PER_POOL = 2
 # Pools of a venue by popularity: the k-th most traded has weight 1 / k.
 ZIPF = 1.0
+SPARE_TEMPLATES = 1 << 15
 
 Maker = Callable[[], Template]
 
@@ -47,11 +48,14 @@ class Catalogue:
             self._routes(),
             self._arbitrages(),
         ]
+        # How many templates there are, built or not, without those that agents add.
+        self.n_templates = len(self._makers)
 
-    @property
-    def n_templates(self) -> int:
-        """How many templates there are, built or not."""
-        return len(self._makers)
+    def add(self, maker: Maker) -> int:
+        """Number of a further template, made when it is first used."""
+        if len(self._makers) >= self.n_templates + SPARE_TEMPLATES:
+            raise ValueError("agents ask for too many kinds of transactions")
+        return self._add(maker)
 
     def build(self, number: int) -> Template:
         """Builds a template and remembers the truth of its legs."""
@@ -105,7 +109,7 @@ class Catalogue:
             pool = self.world.pools[number]
             for _ in range(STYLES_PER_POOL):
                 style = self._style_for([pool])
-                variant = self._variant(pool)
+                variant = self.variant(pool)
                 buy = Hop(number, pool.hub_side, variant)
                 out.append(
                     self._pair(
@@ -125,7 +129,7 @@ class Catalogue:
         ranked = self._ranked()
         for number, weight in ranked:
             out.append(self._route([Hop(number, self.world.pools[number].hub_side,
-                                        self._variant(self.world.pools[number]))]))  # fmt: skip
+                                        self.variant(self.world.pools[number]))]))  # fmt: skip
             weights.append(weight)
         total = sum(weights)
         two_hops = self._two_hops()
@@ -208,12 +212,12 @@ class Catalogue:
         bridges = [n for n, p in enumerate(pools) if p.token is self.world.wsol]
         start = rng.choice(usable)
         first = pools[start]
-        hops = [Hop(start, 1 - first.hub_side, self._variant(first))]
+        hops = [Hop(start, 1 - first.hub_side, self.variant(first))]
         hub = first.hub
         if rng.random() < 0.5:
             bridge = rng.choice(bridges)
             side = 0 if hub is self.world.wsol else 1
-            hops.append(Hop(bridge, side, self._variant(pools[bridge])))
+            hops.append(Hop(bridge, side, self.variant(pools[bridge])))
             hub = pools[bridge].mints[1 - side]
         if len(hops) == 1 or rng.random() < 0.4:
             ends = [
@@ -225,7 +229,7 @@ class Catalogue:
             ]
             if ends:
                 end = rng.choice(ends)
-                hops.append(Hop(end, pools[end].hub_side, self._variant(pools[end])))
+                hops.append(Hop(end, pools[end].hub_side, self.variant(pools[end])))
         return self._route(hops) if len(hops) > 1 else None
 
     def _two_hops(self) -> list[int]:
@@ -265,8 +269,8 @@ class Catalogue:
             cu_limit=rng.choice((350_000, 500_000)),
         )
         hops = [
-            Hop(one, pools[one].hub_side, self._variant(pools[one])),
-            Hop(two, 1 - pools[two].hub_side, self._variant(pools[two])),
+            Hop(one, pools[one].hub_side, self.variant(pools[one])),
+            Hop(two, 1 - pools[two].hub_side, self.variant(pools[two])),
         ]
         by_router, bot, early = rng.random() < 0.3, rng.randrange(4), rng.random() < 0.5
 
@@ -313,7 +317,8 @@ class Catalogue:
             style = replace(style, wrap=self.random.choice((BY_SEED, BY_ATA)))
         return style
 
-    def _variant(self, pool: Pool) -> int:
+    def variant(self, pool: Pool) -> int:
+        """One of the venue's instructions that the pool takes."""
         if pool.venue is Venue.WHIRLPOOL and any(m.fee_bps for m in pool.mints):
             return 1
         return self.random.randrange(VARIANTS.get(pool.venue, 1))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mevstream.errors import InputError
+from mevstream.topologies.raw.simulator.agents.rates import MevConfig
 from mevstream.topologies.raw.simulator.programs import VENUE_NAMES
 
 
@@ -70,6 +71,9 @@ class SimulatorConfig:
     reversion: float = 0.62
     # Real ed25519 signatures (slow); else 64 random bytes each.
     sign: bool = False
+    # Agents that make MEV, and what only looks like it, with the truth beside it; and pools of
+    # several ranges and bins. None: cycles and sandwiches happen, and nobody keeps book.
+    mev: MevConfig | None = None
 
     def __post_init__(self) -> None:
         """Raises InputError where a value makes no sense."""

@@ -99,7 +99,8 @@ def paced(blocks: Iterable[Block], rate: float | None) -> Iterator[Block]:
 
 
 class TruthFile:
-    """JSON lines: the swap records of each slot, then a `slot` record with its counts.
+    """JSON lines: the swap records of each slot, what its agents completed, then a `slot` record
+    with its counts.
 
     A context manager. The file gets its name when the block ends, be it by an interrupt; after
     an error nothing is left."""
@@ -119,6 +120,7 @@ class TruthFile:
         """Writes a block's records."""
         with _told(self._path):
             self._file.writelines(orjson.dumps(t) + b"\n" for t in block.truth)
+            self._file.writelines(orjson.dumps(t) + b"\n" for t in block.opportunities)
             counts = {"record": "slot", "slot": block.slot, **block.counts}
             self._file.write(orjson.dumps(counts) + b"\n")
 

@@ -14,6 +14,8 @@ class Register(IntEnum):
     ROOT = 5
     QUOTED = 6
     RECEIVED = 7
+    # Whoever sends the transaction fills these.
+    EXTRA = 8
 
 
 class LegField(IntEnum):
@@ -48,10 +50,15 @@ class LegField(IntEnum):
     RESERVE_0 = 29
     RESERVE_1 = 30
     LP = 31
+    BIN_BEFORE = 32
+    BIN_AFTER = 33
+    GROWTH = 34
+    LIQUIDITY_AFTER = 36
+    SEGMENT = 37
 
 
 _FIRST_LEG = 16
-_LEG_SIZE = 32
+_LEG_SIZE = 40
 MAX_LEGS = 4
 
 

@@ -14,11 +14,15 @@ from solders.hash import Hash
 from solders.signature import Signature
 
 from mevstream.cext.synth import Synth
+from mevstream.cext.synth_agents import Agents
 from mevstream.cext.synth_ledger import Ledger
 from mevstream.cext.synth_pools import Pools
 from mevstream.cext.synth_templates import Templates
+from mevstream.topologies.raw.simulator.agents.arbitrage import as_array, find_cycles
+from mevstream.topologies.raw.simulator.agents.crew import Crew
+from mevstream.topologies.raw.simulator.agents.desk import Desk
 from mevstream.topologies.raw.simulator.blob import Blob
-from mevstream.topologies.raw.simulator.catalogue import Catalogue
+from mevstream.topologies.raw.simulator.catalogue import SPARE_TEMPLATES, Catalogue
 from mevstream.topologies.raw.simulator.config import SimulatorConfig
 from mevstream.topologies.raw.simulator.template import LegTruth
 from mevstream.topologies.raw.simulator.wire import sign_block
@@ -35,7 +39,8 @@ class Block:
     """One slot. data: solana.storage.ConfirmedBlock bytes; ends: int64, where each transaction
     (field 4 with its tag) ends in data, the first beginning at `start`; votes: uint8, 1 for a
     vote; counts: transactions, votes, failed and succeeded (without votes), tips, tip_lamports,
-    fee_lamports, signatures."""
+    fee_lamports, signatures; opportunities: what agents did that is complete with this block
+    (docs/simulator.md), empty without them."""
 
     slot: int
     parent_slot: int
@@ -48,6 +53,7 @@ class Block:
     ends: NDArray[np.int64]
     votes: NDArray[np.uint8]
     counts: Mapping[str, int]
+    opportunities: list[dict[str, object]]
     _records: NDArray[Any]
     _truths: Mapping[int, list[LegTruth]]
     _names: World
@@ -116,24 +122,38 @@ class Simulator:
         self.world = world = World(config)
         self._catalogue = Catalogue(world)
         self._ledger = Ledger(world.arrays(), world.texts)
-        self._engine = engine = Synth(
-            self._ledger,
-            Pools(world.pools, self._ledger),
-            Templates(self._catalogue.build, self._catalogue.n_templates),
-            world.users,
-            world.validators,
-            config.seed,
-            user_lists=world.user_lists,
-            choices=self._catalogue.choices,
-            menus=self._catalogue.menus,
-            vote_templates=self._catalogue.vote_templates,
-        )
+        self._crew: Crew | None = None
+        self._engine = engine = self._open_engine()
         self._set_statistics()
         self._slot = config.first_slot
         self._parent_slot = config.first_slot - 1
         self._height = config.first_slot - 20_000_000 if config.first_slot > 20_000_000 else 1
         self._blockhash = engine.random_bytes(32)
         self._keypairs = {bytes(pair.pubkey()): pair for pair in world.keypairs}
+
+    def _open_engine(self) -> Synth:
+        config, world, catalogue = self.config, self.world, self._catalogue
+        spare = SPARE_TEMPLATES if config.mev else 0
+        arguments = (
+            self._ledger,
+            Pools(world.pools, self._ledger),
+            Templates(catalogue.build, catalogue.n_templates + spare),
+            world.users,
+            world.validators,
+            config.seed,
+        )
+        named: dict[str, Any] = {
+            "user_lists": world.user_lists,
+            "choices": catalogue.choices,
+            "menus": catalogue.menus,
+            "vote_templates": catalogue.vote_templates,
+        }
+        if config.mev is None:
+            return Synth(*arguments, **named)
+        cycles = find_cycles(world, config.seed)
+        engine = Agents(*arguments, cycles=as_array(cycles), **named)
+        self._crew = Crew(Desk(world, catalogue, engine, config.mev), cycles)
+        return engine
 
     def _set_statistics(self) -> None:
         config = self.config
@@ -196,7 +216,8 @@ class Simulator:
         block_time = config.start_time + since
         total = max(1, self._around(config.transactions_per_slot))
         votes = min(total, self._around(total * config.vote_share))
-        sandwiches = self._rare(config.sandwiches_per_slot)
+        crew = self._crew
+        sandwiches = 0 if crew else self._rare(config.sandwiches_per_slot)
         for account in (world.blockhash, world.bank_hash, world.block_id):
             # Transactions name the parent's blockhash.
             fresh = account != world.blockhash
@@ -206,7 +227,14 @@ class Simulator:
         header = Blob().field(1, names[0].encode()).field(2, names[1].encode()).number(3, parent)
         start = len(header.data)
         data, ends, is_vote, records, counts = engine.block(
-            bytes(header.data), total, votes, sandwiches, block_time, slot - 32
+            bytes(header.data),
+            total,
+            votes,
+            sandwiches,
+            block_time,
+            slot - 32,
+            slot & 0xFFFFFFFF,
+            crew.agenda(slot, total) if crew else (),
         )
         footer = self._footer(counts, block_time)
         block = Block(
@@ -221,6 +249,7 @@ class Simulator:
             ends,
             is_vote,
             counts,
+            [],
             records,
             self._catalogue.truths,
             world,
@@ -229,6 +258,8 @@ class Simulator:
             block.data = sign_block(
                 block.data, block.transactions(), ends.tolist(), start, self._keypairs
             )
+        if crew:
+            block.opportunities = crew.finish(block.data)
         self._blockhash = blockhash
         self._parent_slot, self._slot = slot, slot + 1
         self._height += 1

@@ -225,7 +225,11 @@ def make_legs(world: World, hops: Sequence[Hop], style: Style) -> list[Leg]:
                 source = WALLET
             else:
                 target = WALLET
-        legs.append(Leg(hop.pool, hop.side_in, WALLET, source, target, None, i > 0, hop.variant))
+        legs.append(
+            Leg(
+                hop.pool, hop.side_in, WALLET, source, target, chained=i > 0, variant=hop.variant
+            )
+        )  # fmt: skip
     return legs
 
 
@@ -260,6 +264,20 @@ def direct_swap(world: World, style: Style, hop: Hop, *, failing: bool) -> Templ
     return build(world, style, body)
 
 
+def swap_and_send(world: World, style: Style, hop: Hop) -> Template:
+    """A swap whose tokens go on to the other user."""
+
+    def body(tx: TemplateBuilder) -> None:
+        leg = make_legs(world, [hop], style)[0]
+        mint = world.pools[hop.pool].mints[1 - hop.side_in]
+        venues.swap(tx, leg)
+        received = leg_register(0, LegField.RECEIVED)
+        token_transfer(tx, mint, leg.destination, other(mint.column), WALLET, received)
+        _tip(tx, style, now=True)
+
+    return build(world, style, body)
+
+
 def two_hop_swap(
     world: World, style: Style, hops: Sequence[Hop], *, v2: bool, failing: bool
 ) -> Template:
@@ -275,7 +293,7 @@ def two_hop_swap(
 # -- routes --------------------------------------------------------------------------------------
 
 
-def _step(world: World, hop: Hop, position: int) -> bytes:
+def _step(world: World, hop: Hop, position: int, percent: int = 100) -> bytes:
     """A legacy route step: swap enum, percent, input index, output index."""
     venue = world.pools[hop.pool].venue
     if venue is Venue.PUMP_SWAP:
@@ -290,7 +308,7 @@ def _step(world: World, hop: Hop, position: int) -> bytes:
         swap = bytes([programs.JUPITER_SWAP[venue], hop.side_in == 0])
     else:
         swap = bytes([programs.JUPITER_SWAP[venue]])
-    return swap + bytes([100, position, position + 1])
+    return swap + bytes([percent, position, position + 1])
 
 
 def _run_legs(tx: TemplateBuilder, legs: Sequence[Leg], *, events: bool) -> None:
@@ -322,14 +340,18 @@ def _run_legs(tx: TemplateBuilder, legs: Sequence[Leg], *, events: bool) -> None
 
 def route(
     world: World, style: Style, hops: Sequence[Hop], *, shared: bool, failing_leg: int | None,
-    failing: bool,
+    failing: bool, split: Sequence[int] = (),
 ) -> Template:  # fmt: skip
     """A Jupiter v6 route over the user's accounts, or over the router's own (shared).
 
     failing: it ends with the router's slippage error after the last hop, or within the hop
-    `failing_leg` where that is given."""
+    `failing_leg` where that is given. split: the hops stand beside each other, and each but the
+    last takes so many 256ths of the whole."""
     fixed = world.fixed
     own = make_legs(world, hops, style)
+    shares = [*split, 0] if split else []
+    if split:
+        own = [replace(g, chained=False, share=s) for g, s in zip(own, shares, strict=True)]
     source, target = own[0].source, own[-1].destination
     if target == WALLET:
         target = user(COLUMN_WSOL)
@@ -365,6 +387,10 @@ def route(
         ]  # fmt: skip
         disc = Disc.ROUTE
     plan = b"".join(_step(world, hop, i) for i, hop in enumerate(hops))
+    if split:
+        percents = [100 * share // 256 for share in split]
+        percents.append(100 - sum(percents))
+        plan = b"".join(_step(world, h, 0, p) for h, p in zip(hops, percents, strict=True))
     data: tuple[Piece, ...] = (
         disc + len(hops).to_bytes(4, "little") + plan,
         U64(Register.AMOUNT), U64(Register.QUOTED), (50).to_bytes(2, "little") + b"\0",

@@ -6,10 +6,7 @@ pools, vaults and mints have random addresses. Everything follows from the seed.
 
 from __future__ import annotations
 
-import math
 import random
-from dataclasses import dataclass, field
-from decimal import Context, Decimal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +14,9 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from mevstream.topologies.raw.simulator import programs
+from mevstream.topologies.raw.simulator.agents.rates import MevConfig
 from mevstream.topologies.raw.simulator.config import SimulatorConfig
+from mevstream.topologies.raw.simulator.market import Mint, Pool, set_bin, set_range
 from mevstream.topologies.raw.simulator.programs import Venue
 
 SOL = 1_000_000_000
@@ -25,15 +24,16 @@ RENT = 2_039_280
 NO_TOKEN = 255
 USDC_PER_SOL = 150
 TABLE_SIZE = 256
-TICKS_EACH_SIDE = 1500
 TEMP_SEED = "mevstream-simulated-wrapped-sol"
 N_WHALES = 8
+# Wallets of agents, per group: attackers, their other wallets, arbitrageurs, traders who get
+# hurt, market makers, liquidity providers, liquidators.
+ROLES = {"attacker": 6, "partner": 6, "bot": 8, "taker": 16, "maker": 3, "provider": 2,
+         "liquidator": 2}  # fmt: skip
 
 # Columns of a user: wallet, wrapped SOL, wrapped SOL by seed, USDC, then the group's mints.
 COLUMN_WALLET, COLUMN_WSOL, COLUMN_TEMP, COLUMN_USDC, COLUMN_MINTS = range(5)
 PERSISTENT, NATIVE = 0, 1
-
-_CONTEXT = Context(prec=60)
 
 
 def user(column: int) -> int:
@@ -49,59 +49,6 @@ def other(column: int) -> int:
 def validator(column: int) -> int:
     """Account number of the validator's identity (0), vote account (1), voting authority (2)."""
     return -1 - (128 + column)
-
-
-@dataclass(frozen=True, slots=True)
-class Mint:
-    """A token. column: of the users who hold it; price: lamports per base unit."""
-
-    account: int
-    address: str
-    decimals: int
-    program: str
-    fee_bps: int
-    column: int
-    group: int
-    price: float
-
-
-@dataclass(slots=True)
-class Pool:
-    """A pool as the engine needs it, and the accounts that its instructions name."""
-
-    venue: Venue
-    account: int
-    mints: tuple[Mint, Mint]
-    vaults: tuple[int, int]
-    hub_side: int
-    hub_is_sol: bool
-    fee_rate: int = 0
-    protocol_rate: int = 0
-    lp_bps: int = 0
-    protocol_bps: int = 0
-    creator_bps: int = 0
-    transfer_fee_bps: tuple[int, int] = (0, 0)
-    liquidity: int = 0
-    sqrt_price: int = 0
-    tick: int = 0
-    first_tick: int = 0
-    tick_prices: NDArray[np.uint64] | None = None
-    bin_price: int = 0
-    bin_id: int = 0
-    real: tuple[int, int] = (0, 0)
-    virtual: tuple[int, int] = (0, 0)
-    anchor: tuple[int, int] = (0, 0)
-    own: dict[str, int] = field(default_factory=dict[str, int])
-
-    @property
-    def token(self) -> Mint:
-        """The mint that is not the hub."""
-        return self.mints[1 - self.hub_side]
-
-    @property
-    def hub(self) -> Mint:
-        """The quote mint."""
-        return self.mints[self.hub_side]
 
 
 class World:
@@ -144,6 +91,7 @@ class World:
             )
         self._end_tabled = len(self._lamports)
         self.keypairs: list[Keypair] = []
+        self.agents: dict[str, list[list[int]]] = {}
         self.users = self._make_users()
         self.user_lists = self._group_users()
         self.validators = self._make_validators()
@@ -197,6 +145,9 @@ class World:
 
     def in_table(self, account: int) -> bool:
         """Whether a lookup table has the account."""
+        if self.config.mev and account in self.tip_accounts:
+            # A bundle's tip account has to stand in the message itself.
+            return False
         return self._first_tabled <= account < self._end_tabled
 
     def table_entry(self, account: int) -> tuple[int, int]:
@@ -284,6 +235,7 @@ class World:
 
     def _add_pool(self, venue: Venue, token: Mint, hub: Mint) -> None:
         rng = self.random
+        more = rng if self.config.mev else None
         account = self.account(self._random_key(), 6_124_800)
         by_order = venue in (Venue.RAYDIUM_CPMM, Venue.RAYDIUM_CLMM, Venue.WHIRLPOOL)
         swapped = by_order and self.key(hub.account) < self.key(token.account)
@@ -313,10 +265,10 @@ class World:
         elif venue in (Venue.RAYDIUM_CLMM, Venue.WHIRLPOOL):
             pool.fee_rate = rng.choice((100, 500, 2500, 3000))
             pool.protocol_rate = 1200 if venue is Venue.RAYDIUM_CLMM else 1300
-            self._set_range(pool, reserves[0], reserves[1])
+            set_range(pool, reserves[0], reserves[1], more)
         elif venue is Venue.DLMM:
             pool.fee_rate, pool.protocol_rate = rng.choice((1_000_000, 2_500_000)), 500
-            self._set_bin(pool, reserves[0], reserves[1])
+            set_bin(pool, reserves[0], reserves[1], more)
         elif venue is Venue.PUMP_SWAP:
             pool.lp_bps, pool.protocol_bps, pool.creator_bps = rng.choice(
                 ((20, 5, 95), (20, 5, 60), (20, 5, 30), (2, 93, 30))
@@ -340,29 +292,6 @@ class World:
         )  # fmt: skip
         self._add_extras(pool)
         self.pools.append(pool)
-
-    def _set_range(self, pool: Pool, reserve_0: int, reserve_1: int) -> None:
-        """One range around the price. Tick prices are 1.0001^(tick / 2) in Q64.64, rounded down."""
-        sqrt_price = math.isqrt((reserve_1 << 128) // reserve_0)
-        root = _CONTEXT.sqrt(Decimal("1.0001"))
-        tick = math.floor(2 * math.log(sqrt_price / 2**64) / math.log(1.0001))
-        price = _CONTEXT.multiply(_CONTEXT.power(root, tick - TICKS_EACH_SIDE), Decimal(2**64))
-        first = tick - TICKS_EACH_SIDE
-        table = np.empty((2 * TICKS_EACH_SIDE + 1, 2), np.uint64)
-        for i in range(len(table)):
-            value = int(price)
-            table[i] = value & (2**64 - 1), value >> 64
-            if value <= sqrt_price:
-                tick = first + i
-            price = _CONTEXT.multiply(price, root)
-        pool.liquidity = math.isqrt(reserve_0 * reserve_1)
-        pool.sqrt_price, pool.tick, pool.first_tick = sqrt_price, tick, first
-        pool.tick_prices = table
-
-    def _set_bin(self, pool: Pool, reserve_0: int, reserve_1: int) -> None:
-        step = Decimal("1.0025")
-        pool.bin_id = round(math.log(reserve_1 / reserve_0) / math.log(1.0025))
-        pool.bin_price = int(_CONTEXT.multiply(_CONTEXT.power(step, pool.bin_id), Decimal(2**64)))
 
     def _add_extras(self, pool: Pool) -> None:
         names: dict[Venue, tuple[str, ...]] = {
@@ -406,16 +335,18 @@ class World:
         config, rng = self.config, self.random
         by_group = [[m for m in self.mints if m.group == g] for g in range(config.user_groups)]
         token = Pubkey.from_string(programs.SPL)
-        table = np.zeros((config.users, COLUMN_MINTS + config.mints_per_group), np.int32)
-        for i in range(config.users):
+        n = config.users + (self._hire(config.mev) if config.mev else 0)
+        table = np.zeros((n, COLUMN_MINTS + config.mints_per_group), np.int32)
+        for i in range(n):
             pair = Keypair.from_seed(rng.randbytes(32))
             self.keypairs.append(pair)
             owner = pair.pubkey()
-            whale = i < N_WHALES
+            whale, agent = i < N_WHALES, i >= config.users
             wallet = self.account(
-                bytes(owner), int((2_000_000 if whale else 10 ** rng.uniform(0.5, 3)) * SOL)
+                bytes(owner),
+                int((2_000_000 if whale or agent else 10 ** rng.uniform(0.5, 3)) * SOL),
             )
-            rich = 10 ** rng.uniform(1, 3) * SOL
+            rich = 40_000 * SOL if agent else 10 ** rng.uniform(1, 3) * SOL
             table[i, COLUMN_WALLET] = wallet
             table[i, COLUMN_WSOL] = self.token_account(
                 self._associated(owner, self.wsol), self.wsol, wallet, int(rich),
@@ -429,14 +360,27 @@ class World:
                 self._associated(owner, self.usdc), self.usdc, wallet, int(rich / self.usdc.price)
             )
             for mint in by_group[i % config.user_groups]:
-                held = 10 ** rng.uniform(0, 2) * SOL / mint.price
+                held = (20_000 if agent else 10 ** rng.uniform(0, 2)) * SOL / mint.price
                 table[i, mint.column] = self.token_account(
                     self._associated(owner, mint), mint, wallet, int(held)
                 )
         return table
 
+    def _hire(self, mev: MevConfig) -> int:
+        """Gives the agents' roles to users behind the ordinary ones; returns how many."""
+        number, groups = self.config.users, self.config.user_groups
+        for role, count in (*ROLES.items(), ("fleet", mev.fleet)):
+            lists: list[list[int]] = [[] for _ in range(groups)]
+            for _ in range(count * groups):
+                lists[number % groups].append(number)
+                number += 1
+            self.agents[role] = lists
+        return number - self.config.users
+
     def user_class(self, number: int) -> int:
         """PERSISTENT users keep a wrapped SOL account, NATIVE ones make it when needed."""
+        if number >= self.config.users:
+            return PERSISTENT
         return number // self.config.user_groups % 2
 
     def _group_users(self) -> list[list[int]]:

@@ -27,6 +27,8 @@ class Leg:
     # Where the first leg's tokens come from, if not from `source`.
     funds: int | None = None
     chained: bool = False
+    # Of 256, of what a leg beside others takes; 0: the rest.
+    share: int = 0
     variant: int = 0
     failing: bool = False
 
@@ -135,6 +137,7 @@ class Swap:
             destination=self.leg.destination,
             funds=self.leg.source if self.leg.funds is None else self.leg.funds,
             chained=self.leg.chained,
+            share=self.leg.share,
             account=self.pool.account,
             mints=(self.mint_in.address, self.mint_out.address),
         )

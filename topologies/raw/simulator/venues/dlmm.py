@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mevstream.topologies.raw.simulator import programs
-from mevstream.topologies.raw.simulator.blob import Key, Piece
+from mevstream.topologies.raw.simulator.blob import U32, Key, Piece
 from mevstream.topologies.raw.simulator.programs import Disc
 from mevstream.topologies.raw.simulator.registers import LegField
 from mevstream.topologies.raw.simulator.template import Meta, r, s, w
@@ -44,12 +44,12 @@ def _dlmm_run(p: Swap) -> None:
     p.pay_in(checked=True)
     p.tx.burn(3500)
     p.pay_out(p.pool.account, checked=True)
-    active = p.pool.bin_id.to_bytes(4, "little", signed=True)
+    bins = U32(p.reg(LegField.BIN_BEFORE)), U32(p.reg(LegField.BIN_AFTER))
     p.tx.burn(3300)
     p.tx.emit_self(
         p.fixed[programs.DLMM_EVENT_AUTHORITY],
         (
-            Disc.EVENT_DLMM_SWAP, Key(p.pool.account), Key(p.leg.trader), active, active,
+            Disc.EVENT_DLMM_SWAP, Key(p.pool.account), Key(p.leg.trader), *bins,
             p.u64(LegField.IN), p.u64(LegField.OUT), bytes([p.leg.side_in == 0]),
             p.u64(LegField.FEE), p.u64(LegField.PROTOCOL),
             p.pool.fee_rate.to_bytes(16, "little"), u64(0),
