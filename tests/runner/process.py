@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from mevstream.interrupts import Interruption
 from mevstream.topologies.observe import health, logging
 from mevstream.topologies.sinks import runner as runners
 from mevstream.topologies.sinks.buffer import Bounds
+from mevstream.topologies.sinks.commits import CommitWatch
 from mevstream.topologies.sinks.runner import SinkRunner
 from mevstream.topologies.sinks.stream import Delivery, StreamSink
 
@@ -98,8 +100,8 @@ def main() -> None:
     folder = Path(given["folder"])
     dead = given["dead"]
     if seconds := given.get("refuse_commits"):
-        runners._REFUSED_SECONDS = seconds  # pyright: ignore[reportPrivateUsage]
         runners.Consumer = Refused  # pyright: ignore[reportAttributeAccessIssue]
+        runners.CommitWatch = partial(CommitWatch, seconds)  # pyright: ignore[reportAttributeAccessIssue]
     runner = SinkRunner(
         FileSink([given["topic"], *([dead] if given.get("read_dead") else [])], folder),
         given["servers"],

@@ -9,6 +9,7 @@ what was stored, and only for partitions that are still those of this member.
 # Kafka's client offers these names without marking them as its own.
 # pyright: reportPrivateImportUsage=false
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -30,6 +31,7 @@ from mevstream.topologies.chain import DEAD_LETTER, MESSAGES
 from mevstream.topologies.observe import health, metrics, tracing
 from mevstream.topologies.observe.logging import get_logger
 from mevstream.topologies.sinks.buffer import Bounds, Buffer, Held, Item, Place, Reached
+from mevstream.topologies.sinks.commits import CommitWatch
 from mevstream.topologies.sinks.letters import DeadLetters
 from mevstream.topologies.sinks.storer import Storer
 from mevstream.topologies.sinks.stream import Delivery, StreamSink
@@ -42,7 +44,7 @@ _GRACE_SECONDS = 1.0
 _CONTACT_SECONDS = 10
 _REVOKE_SECONDS = 10.0
 _COMMIT_PAUSE = 0.5
-_REFUSED_SECONDS = 60.0
+_CLOSE_SECONDS = 15.0
 _STUCK_SECONDS = 120.0
 _TELL_SECONDS = 10.0
 _ERROR_SECONDS = 60.0
@@ -91,10 +93,7 @@ class SinkRunner(Generic[Item]):
         self._stored: dict[Place, Reached] = {}
         self._committing = False
         self._commit_after = 0.0
-        # Since when commits have been refused although records came; None: the last one was not.
-        self._refused_at: float | None = None
-        self._taken_since = False
-        self._expelled = ""
+        self._commits = CommitWatch()
         self._leaving = False
         self._kafka_error_at = 0.0
         # What the client said last, if nothing has come from the broker since.
@@ -160,16 +159,25 @@ class SinkRunner(Generic[Item]):
             drained = self._drain()
         finally:
             self._leaving = True
-            self._consumer.close()
+            self._leave()
         self._log.info("sink ended", everything_stored=drained)
         return drained
 
+    def _leave(self) -> None:
+        """Leaves the group. The client may take for ever (seen with librdkafka 2.16, while the
+        group was moving partitions): the group then misses this member after its session."""
+        closing = threading.Thread(target=self._consumer.close, daemon=True)
+        closing.start()
+        closing.join(_CLOSE_SECONDS)
+        if closing.is_alive():
+            self._log.error("the group could not be left in time", seconds=_CLOSE_SECONDS)
+
     def _step(self) -> None:
         self._heartbeat.beat()
-        if self._expelled:
+        if self._commits.refused:
             raise MevstreamError(
-                f"consumer group {self._group}: records come, but none of their offsets could be "
-                f"committed for {_REFUSED_SECONDS:.0f} s: {self._expelled}; start this sink again"
+                f"consumer group {self._group}: records come, and no offset could be committed for "
+                f"{self._commits.seconds:.0f} s: start this sink again"
             )
         self._settle()
         if self._storing is None and self._filling.reached and self._due_in() <= 0:
@@ -219,7 +227,7 @@ class SinkRunner(Generic[Item]):
         if assignment is None:
             return
         self._kafka_answers()
-        self._taken_since = True
+        self._commits.taken()
         taken_ns = time.time_ns()
         offset = message.offset() or 0
         self._filling.pass_by(place, Reached(assignment, offset + 1))
@@ -356,6 +364,7 @@ class SinkRunner(Generic[Item]):
         """Asks for a commit of what is stored; `_commit_answered` tells what became of it."""
         if self._committing or not self._stored or time.monotonic() < self._commit_after:
             return
+        self._commits.asked()
         try:
             self._consumer.commit(offsets=self._offsets(self._stored), asynchronous=True)
         except KafkaException as error:
@@ -373,7 +382,7 @@ class SinkRunner(Generic[Item]):
                 continue
             place = Place(partition.topic, partition.partition)
             stored = self._stored.get(place)
-            self._refused_at = None
+            self._commits.answered()
             if stored is not None and stored.offset <= partition.offset:
                 del self._stored[place]
                 self._kafka_answers()
@@ -383,15 +392,7 @@ class SinkRunner(Generic[Item]):
     def _commit_failed(self, error: Any) -> None:
         # It is tried again with all that is stored by then. An assignment that changed meanwhile
         # is the usual reason, so this is nothing to worry about unless it goes on.
-        now = time.monotonic()
-        self._commit_after = now + _COMMIT_PAUSE
-        if self._refused_at is None or not self._taken_since:
-            self._refused_at = now
-        elif now - self._refused_at > _REFUSED_SECONDS:
-            # Seen with librdkafka 2.16: a member that for ever waits for its coordinator, while the
-            # broker has long given its partitions to others. Only a new member gets out of it.
-            self._expelled = error.str()
-        self._taken_since = False
+        self._commit_after = time.monotonic() + _COMMIT_PAUSE
         self._meter.retries += 1
         self._log.info("offsets are not committed yet", error=error.str())
 
@@ -400,8 +401,7 @@ class SinkRunner(Generic[Item]):
         stored = {place: self._stored.pop(place) for place in places if place in self._stored}
         if not stored:
             return
-        if self._refused_at is not None:
-            # It would wait for as long as the client likes.
+        if self._commits.in_doubt:
             self._log.warning("stored records will come again", error="commits are refused")
             return
         try:
@@ -484,6 +484,7 @@ class SinkRunner(Generic[Item]):
             self._log.warning("kafka: error", error=error.str())
         self._kafka_error = error.str()
         self._kafka_error_at = time.monotonic()
+        self._commits.away()
         metrics.store_state("kafka", False)
 
     def _kafka_answers(self) -> None:
