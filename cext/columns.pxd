@@ -20,6 +20,10 @@ cdef enum:
     Q_FIELD_32 = 148
     Q_COLUMNS_64 = 3
     Q_FIELD_64 = 165
+    C_COLUMNS_32 = 7       # what events tell of curves
+    C_FIELD_32 = 100
+    C_COLUMNS_64 = 9
+    C_FIELD_64 = 107
     MAX_NAMES = 1024
 
 # Entries are valid in the generation (batch) that wrote them, so that a new batch need not clear.
@@ -50,6 +54,8 @@ cdef struct Columns:
     uint64_t* liquidity64[L_COLUMNS_64]
     uint32_t* liquidation32[Q_COLUMNS_32]
     uint64_t* liquidation64[Q_COLUMNS_64]
+    uint32_t* curve32[C_COLUMNS_32]
+    uint64_t* curve64[C_COLUMNS_64]
     uint8_t* keys
     uint32_t n_keys
     uint32_t key_capacity      # half the slots

@@ -41,6 +41,10 @@ cdef void columns_free(Columns* c) noexcept nogil:
         free(c.liquidation32[i])
     for i in range(Q_COLUMNS_64):
         free(c.liquidation64[i])
+    for i in range(C_COLUMNS_32):
+        free(c.curve32[i])
+    for i in range(C_COLUMNS_64):
+        free(c.curve64[i])
     free(c.signatures)
     free(c.malformed)
     free(c.positions)
@@ -101,7 +105,10 @@ cdef bint more_room(
 
 cdef bint swap_room(Columns* c, uint32_t more) noexcept nogil:
     """Room for that many more legs; 0 without memory."""
+    cdef uint32_t capacity = c.swap_capacity
     return more_room(
+        c.curve32, C_COLUMNS_32, c.curve64, C_COLUMNS_64, c.n_swaps + more, &capacity
+    ) and more_room(
         c.swap32, S_COLUMNS_32, c.swap64, S_COLUMNS_64, c.n_swaps + more, &c.swap_capacity)
 
 

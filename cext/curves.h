@@ -257,6 +257,29 @@ static inline int range_next(const RangeLiquidity *l, mv_u128 root, uint64_t amo
     return 1;
 }
 
+/* The liquidity that has `amount` of token 0 or 1 between two root prices, rounded. */
+static inline int range_liquidity_of(uint64_t amount, int zero, mv_u128 low, mv_u128 high,
+                                     int scaled, int round_up, mv_u128 *out) {
+    uint64_t a[2], b[2], part[3], product[6] = {0}, divisor[4] = {0}, quotient[2];
+    if (low == 0 || low >= high)
+        return 0;
+    /* token 0: amount * low * high / (high - low); token 1: amount * 2^128 / (high - low), of
+     * which a liquidity that is not scaled has 64 binary places less. */
+    wide_of(divisor + (scaled ? 0 : 1), high - low);
+    if (zero) {
+        wide_of(a, low);
+        wide_of(b, high);
+        wide_mul(a, 2, &amount, 1, part);
+        wide_mul(part, 3, b, 2, product);
+    } else {
+        product[2] = amount;
+    }
+    if (!wide_div(product, 6, divisor, 4, round_up, quotient, 2))
+        return 0;
+    *out = (mv_u128)quotient[1] << 64 | quotient[0];
+    return 1;
+}
+
 typedef struct {
     mv_u128 root;     /* after the step */
     uint64_t net_in;  /* what the curve takes, without a fee on the input */

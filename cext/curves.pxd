@@ -16,6 +16,7 @@ cdef extern from * nogil:
     #define CURVE_HIGH(a) ((uint64_t)((mv_u128)(a) >> 64))
     #define CURVE_LOW(a) ((uint64_t)(a))
     #define CURVE_DOUBLE(a) ((double)(mv_u128)(a))
+    #define CURVE_MIDDLE(a, b) ((a) + ((mv_u128)(b) - (a)) / 2)
     #define CURVE_LESS(a, b) ((mv_u128)(a) < (mv_u128)(b))
     """
     u128 u128_join "CURVE_JOIN"(uint64_t low, uint64_t high)
@@ -23,6 +24,7 @@ cdef extern from * nogil:
     uint64_t u128_low "CURVE_LOW"(u128 value)
     double u128_double "CURVE_DOUBLE"(u128 value)
     bint u128_less "CURVE_LESS"(u128 a, u128 b)
+    u128 u128_middle "CURVE_MIDDLE"(u128 a, u128 b)
 
 cdef extern from "curves.h" nogil:
     uint64_t curve_fee(uint64_t amount, uint64_t rate, uint64_t unit)
@@ -79,6 +81,8 @@ cdef extern from "curves.h" nogil:
     bint range_next(
         const RangeLiquidity* liquidity, u128 root, uint64_t amount, bint zero, bint into,
         u128* next)
+    bint range_liquidity_of(
+        uint64_t amount, bint zero, u128 low, u128 high, bint scaled, bint round_up, u128* out)
     bint range_step(
         const RangeLiquidity* liquidity, u128 root, u128 target, uint64_t amount, uint64_t rate,
         uint64_t unit, bint exact_in, bint zero_in, bint fee_on_input, RangeStep* step)

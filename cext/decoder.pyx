@@ -9,14 +9,14 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from mevstream.cext.columns cimport (
-    L_COLUMNS_32, L_COLUMNS_64, L_FIELD_32, L_FIELD_64, Q_COLUMNS_32, Q_COLUMNS_64, Q_FIELD_32,
-    Q_FIELD_64, S_COLUMNS_32, S_COLUMNS_64, S_FIELD_32, S_FIELD_64, T_COLUMNS_32, T_COLUMNS_64,
-    T_FIELD_32, T_FIELD_64, Columns, Writer, columns_free, columns_init, key_index,
-    liquidation_room, liquidity_room, name_column, swap_room, transaction_room, write_bytes,
-    write_column, write_varint_field,
+    C_COLUMNS_32, C_COLUMNS_64, C_FIELD_32, C_FIELD_64, L_COLUMNS_32, L_COLUMNS_64, L_FIELD_32,
+    L_FIELD_64, Q_COLUMNS_32, Q_COLUMNS_64, Q_FIELD_32, Q_FIELD_64, S_COLUMNS_32, S_COLUMNS_64,
+    S_FIELD_32, S_FIELD_64, T_COLUMNS_32, T_COLUMNS_64, T_FIELD_32, T_FIELD_64, Columns, Writer,
+    columns_free, columns_init, key_index, liquidation_room, liquidity_room, name_column, swap_room,
+    transaction_room, write_bytes, write_column, write_varint_field,
 )
 from mevstream.cext.model cimport (
-    NONE, Change, Decoded, Instruction, Leg, Liquidation, Transaction,
+    NONE, Change, CurveTold, Decoded, Instruction, Leg, Liquidation, Transaction,
 )
 from mevstream.cext.registry cimport find_program, key_of
 from mevstream.cext.swaps cimport decode_instructions, decoded_free, decoded_init
@@ -159,6 +159,25 @@ cdef inline uint32_t account_key(Columns* c, const Transaction* tx, uint32_t acc
     return key_index(c, tx.keys[account]) if account < tx.n_keys else <uint32_t>NONE
 
 
+cdef inline void add_curve(Columns* c, const CurveTold* curve, uint32_t at) noexcept nogil:
+    cdef uint32_t** u32 = c.curve32
+    cdef uint64_t** u64 = c.curve64
+    cdef uint32_t i
+    u32[0][at] = curve.mode
+    u32[1][at] = curve.side
+    for i in range(3):
+        u32[2 + i][at] = curve.rate[i]
+    u32[5][at] = curve.tick_before
+    u32[6][at] = curve.tick
+    u64[0][at] = curve.reserve_in
+    u64[1][at] = curve.reserve_out
+    for i in range(2):
+        u64[2 + i][at] = curve.root_before[i]
+        u64[4 + i][at] = curve.root[i]
+        u64[6 + i][at] = curve.liquidity[i]
+    u64[8][at] = curve.withheld_in
+
+
 cdef void add_swap(Columns* c, const Transaction* tx, const Leg* leg, uint32_t row) noexcept nogil:
     cdef uint32_t at = c.n_swaps
     cdef const Instruction* ix = &tx.instructions[leg.position]
@@ -191,6 +210,7 @@ cdef void add_swap(Columns* c, const Transaction* tx, const Leg* leg, uint32_t r
     u64[5][at] = leg.reserve_out
     u64[6][at] = leg.fee
     memcpy(&u64[7][at], &leg.price_after, 8)
+    add_curve(c, &leg.curve, at)
     c.n_swaps += 1
 
 
@@ -482,3 +502,7 @@ cdef class BatchDecoder:
             write_column(w, Q_FIELD_32 + i, c.liquidation32[i], 4 * <uint64_t>c.n_liquidations)
         for i in range(Q_COLUMNS_64):
             write_column(w, Q_FIELD_64 + i, c.liquidation64[i], 8 * <uint64_t>c.n_liquidations)
+        for i in range(C_COLUMNS_32):
+            write_column(w, C_FIELD_32 + i, c.curve32[i], 4 * <uint64_t>c.n_swaps)
+        for i in range(C_COLUMNS_64):
+            write_column(w, C_FIELD_64 + i, c.curve64[i], 8 * <uint64_t>c.n_swaps)

@@ -15,7 +15,7 @@ from mevstream.cext.model cimport (
     AMOUNTS_FROM_EVENT, EVENT_CONFIRMED, EVENT_DIFFERS, EVENT_LOG, EVENT_NONE, EVENT_RAY_LOG,
     EVENT_READ, EVENT_SELF_CPI, FEE_IN_OUTPUT, FEE_TOLD, NO_ACCOUNT, NONE, RESERVES_KNOWN, ROUTER,
     ROUTER_CONFIRMED, ROUTER_DIFFERS, SYSTEM, Decoded, Instruction, Leg, Program, SwapEvent,
-    TokenAccount, Transaction,
+    TokenAccount, Transaction, curve_untold,
 )
 from mevstream.cext.parsing cimport LOG_MESSAGES
 from mevstream.cext.registry cimport discriminator, find_program, key_of
@@ -75,6 +75,7 @@ cdef uint64_t lamports_paid(Transaction* tx, const Leg* leg) noexcept nogil:
 
 
 cdef void apply_event(Transaction* tx, Leg* leg, const SwapEvent* event) noexcept nogil:
+    cdef uint64_t withheld
     leg.event_seen = True
     if leg.flags & AMOUNTS_FROM_EVENT:
         leg.amount_in = event.amount_in
@@ -106,6 +107,10 @@ cdef void apply_event(Transaction* tx, Leg* leg, const SwapEvent* event) noexcep
         if event.fee_in_output:
             leg.flags |= FEE_IN_OUTPUT
     leg.price_after = event.price_after
+    withheld = leg.curve.withheld_in
+    leg.curve = event.curve
+    if withheld:
+        leg.curve.withheld_in = withheld
 
 
 cdef bint offer(
@@ -126,6 +131,7 @@ cdef bint offer(
             continue
         memset(&event, 0, sizeof(SwapEvent))
         event.price_after = NAN
+        curve_untold(&event.curve)
         if venue.event(tx, leg, data, n, &event) != EVENT_READ:
             continue
         if leg.flags & AMOUNTS_FROM_EVENT or (

@@ -105,6 +105,30 @@ cdef struct Transfer:
     uint64_t amount            # as sent
     uint64_t fee               # withheld on arrival, where the instruction tells
 
+# What a venue's event tells of the pool's curve: swap_mode to swap_withheld_in in
+# schemas/parsed.proto. The defaults are `untold`.
+cdef enum:
+    EXACT_IN = 0
+    EXACT_OUT = 1
+
+cdef struct CurveTold:
+    uint32_t mode              # NONE
+    uint32_t side              # NONE
+    uint32_t rate[3]           # 1e-9: pool (or all), protocol, creator; NONE
+    uint32_t tick_before       # or the bin; NO_TICK
+    uint32_t tick
+    uint64_t reserve_in        # what the curve prices by, before the leg; 0
+    uint64_t reserve_out
+    uint64_t root_before[2]    # Q64.64, low word first; 0
+    uint64_t root[2]           # after the leg
+    uint64_t liquidity[2]      # after the leg
+    uint64_t withheld_in       # Token-2022 transfer fee, part of amount_in that does not arrive
+
+cdef inline void curve_untold(CurveTold* curve) noexcept nogil:
+    """Expects zeroed memory."""
+    curve.mode = curve.side = curve.rate[0] = curve.rate[1] = curve.rate[2] = NONE
+    curve.tick_before = curve.tick = <uint32_t>NO_TICK
+
 cdef struct Leg:
     const Program* venue
     const uint8_t* mint_in     # 32 bytes, NULL unknown
@@ -128,6 +152,7 @@ cdef struct Leg:
     uint64_t reserve_out
     uint64_t fee
     double price_after         # mint_out per mint_in, base units; NaN unknown
+    CurveTold curve
     bint event_seen
     bint router_seen
 
@@ -273,6 +298,7 @@ cdef struct SwapEvent:
     uint64_t reserve_in
     uint64_t reserve_out
     bint has_reserves
+    CurveTold curve
 
 ctypedef EventVerdict (*EventReader)(
     const Transaction* tx, const Leg* leg, const uint8_t* data, uint32_t n, SwapEvent* event) noexcept nogil

@@ -23,6 +23,7 @@ from mevstream.cext.model cimport (
     AMOUNTS_FROM_EVENT, COMPUTE_BUDGET, MAX_CHANGES, MAX_LEGS, MAX_LIQUIDATIONS, NO_ACCOUNT,
     NO_POSITION, NONE, ROUTER, SYSTEM, TOKEN, TOKEN_2022, VENUE, Change, Decoded,
     Instruction, Leg, Liquidation, Program, SwapInstruction, TokenAccount, Transaction, Transfer,
+    curve_untold,
 )
 from mevstream.cext.patterns cimport account_at, leading_bytes, matches, resolve
 from mevstream.cext.registry cimport key_of
@@ -183,6 +184,7 @@ cdef void start_leg(Leg* leg, const Program* venue, uint32_t position, uint32_t 
     leg.router = NONE
     leg.decimals_in = leg.decimals_out = 255
     leg.price_after = NAN
+    curve_untold(&leg.curve)
 
 
 cdef bint settle_amounts(Transaction* tx, Decoded* d, Leg* leg) noexcept nogil:
@@ -227,7 +229,7 @@ cdef bint settle_amounts(Transaction* tx, Decoded* d, Leg* leg) noexcept nogil:
     leg.vault_out = vaults[1 - side]
     leg.amount_in = came[side]
     leg.amount_out = sent[1 - side]
-    leg.withheld_in = withheld[side]
+    leg.withheld_in = leg.curve.withheld_in = withheld[side]
     return True
 
 

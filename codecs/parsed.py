@@ -66,10 +66,22 @@ _NONE_COLUMNS = (
     "tx_error_custom",
     "tx_cu_limit",
     "swap_inner",
+    "swap_mode",
+    "swap_side",
+    "swap_fee_rate",
+    "swap_fee_rate_protocol",
+    "swap_fee_rate_creator",
     "liquidity_inner",
     "liquidation_inner",
     "liquidation_repay_market",
     "liquidation_collateral_market",
+)
+_TICK_COLUMNS = (
+    "swap_tick_before",
+    "swap_tick",
+    "liquidity_lower",
+    "liquidity_upper",
+    "liquidity_tick",
 )
 _DECIMALS = (
     "swap_decimals_in",
@@ -86,7 +98,7 @@ SCHEMA = ColumnSchema(
     defaults={
         **dict.fromkeys(_NONE_COLUMNS, NONE),
         **dict.fromkeys(_DECIMALS, 255),
-        **dict.fromkeys(("liquidity_lower", "liquidity_upper", "liquidity_tick"), NO_TICK),
+        **dict.fromkeys(_TICK_COLUMNS, NO_TICK),
     },
 )
 

@@ -3,7 +3,7 @@
 from libc.math cimport NAN
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from mevstream.cext.model cimport NO_ACCOUNT, ChangeEvent, Instruction, Leg, Transaction
+from mevstream.cext.model cimport NO_ACCOUNT, NONE, ChangeEvent, Instruction, Leg, Transaction
 from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64, mv_u128_double
 
 cdef inline uint16_t account_of(
@@ -42,6 +42,25 @@ cdef inline double price_of_root(const uint8_t* root, bint token_0_in) noexcept 
     if value == 0.0:
         return NAN
     return value if token_0_in else 1.0 / value
+
+cdef inline void read_u128(const uint8_t* data, uint64_t* words) noexcept nogil:
+    words[0] = mv_u64(data)
+    words[1] = mv_u64(data + 8)
+
+cdef inline uint8_t instruction_byte(
+    const Transaction* tx, const Leg* leg, uint32_t position, uint8_t missing) noexcept nogil:
+    """One byte of the data of the leg's instruction."""
+    cdef const Instruction* ix = &tx.instructions[leg.position]
+    return ix.data[position] if position < ix.n_data else missing
+
+cdef inline uint64_t instruction_kind(const Transaction* tx, const Leg* leg) noexcept nogil:
+    """The discriminator of the leg's instruction, 0 where it is shorter."""
+    cdef const Instruction* ix = &tx.instructions[leg.position]
+    return mv_u64(ix.data) if ix.n_data >= 8 else 0
+
+cdef inline uint32_t rate_of(uint64_t told, uint32_t unit) noexcept nogil:
+    """A told rate in 1e-9, NONE where it is none below one; `unit`: 1e-9 for one told."""
+    return <uint32_t>(told * unit) if told < 1_000_000_000 // unit else <uint32_t>NONE
 
 cdef inline void mend_fee(
     uint64_t* amount, uint64_t transfer_fee, uint64_t leg_amount) noexcept nogil:

@@ -6,14 +6,15 @@ Layouts: MeteoraAg/dlmm-sdk, MeteoraAg/damm-v2, MeteoraAg/damm-v1-sdk, and the p
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from mevstream.cext.model cimport (
-    ADD, CLOSE, COLLECT, EVENT_LOG, EVENT_OTHER, EVENT_READ, EVENT_SELF_CPI, MOVE, OPEN, REMOVE,
-    Change, ChangeEvent, EventVerdict, Leg, Program, SwapEvent, Transaction,
+    ADD, CLOSE, COLLECT, EVENT_LOG, EVENT_OTHER, EVENT_READ, EVENT_SELF_CPI, EXACT_IN, EXACT_OUT,
+    MOVE, OPEN, REMOVE, Change, ChangeEvent, EventVerdict, Leg, Program, SwapEvent, Transaction,
 )
 from mevstream.cext.registry cimport add_liquidity, add_venue, discriminator
 from mevstream.cext.venues.common cimport (
-    is_key, mend_fee, of_pool, price_of_root, set_delta, set_liquidity, tick_at,
+    instruction_byte, instruction_kind, is_key, mend_fee, of_pool, price_of_root, rate_of,
+    read_u128, set_delta, set_liquidity, tick_at,
 )
-from mevstream.cext.wire cimport mv_u64
+from mevstream.cext.wire cimport mv_u32, mv_u64
 
 # Event discriminators.
 cdef uint64_t ADD_LIQUIDITY = discriminator("1f5e7d5ae3343dba")      # DLMM, DAMM v1
@@ -29,13 +30,18 @@ cdef uint64_t SWAP = discriminator("516ce3becdd00ac4")
 cdef uint64_t SWAP_2 = discriminator("2e7452d7941b544d")
 cdef uint64_t EVT_SWAP_2 = discriminator("bd4233a826507599")
 cdef uint64_t EVT_SWAP = discriminator("1b3c15d58aaabb93")
+# Instructions.
+cdef uint64_t EXACT_OUT_1 = discriminator("fa49652126cf4bb8")
+cdef uint64_t EXACT_OUT_2 = discriminator("2bd7f784893cf351")
+cdef uint64_t SWAP_2_INSTRUCTION = discriminator("414b3f4ceb5b5b88")
 
 
 cdef EventVerdict read_dlmm(
     const Transaction* tx, const Leg* leg, const uint8_t* data, uint32_t n, SwapEvent* event) noexcept nogil:
-    """Swap: 8 pair, 80 in, 88 out, 96 swap_for_y, 97 fee (protocol and host part included).
-    Swap2Evt: 8 pair, 97 in, 105 left over, 113 out, 121 market makers' fee, 129 protocol, 137
-    limit orders, 145 host, 153 fees on input. The bin's price needs the pool's bin step."""
+    """Swap: 8 pair, 72 and 76 bins, 80 in, 88 out, 96 swap_for_y, 97 fee (protocol and host part
+    included), 113 fee rate u128 in 1e-9. Swap2Evt: 8 pair, 72 and 76 bins, 80 swap_for_y, 81 fee
+    rate, 97 in, 105 left over, 113 out, 121 market makers' fee, 129 protocol, 137 limit orders,
+    145 host, 153 fees on input. The bin's price needs the pool's bin step."""
     if n >= 137 and mv_u64(data) == SWAP and of_pool(tx, leg, data + 8):
         event.amount_in = mv_u64(data + 80)
         event.amount_out = mv_u64(data + 88)
@@ -50,6 +56,13 @@ cdef EventVerdict read_dlmm(
             mend_fee(&event.amount_out, mv_u64(data + 145), leg.amount_out)
     else:
         return EVENT_OTHER
+    event.curve.rate[0] = rate_of(mv_u64(data + (113 if mv_u64(data) == SWAP else 81)), 1)
+    event.curve.side = 0 if data[96 if mv_u64(data) == SWAP else 80] else 1
+    event.curve.tick_before = mv_u32(data + 72)
+    event.curve.tick = mv_u32(data + 76)
+    event.curve.mode = EXACT_IN
+    if instruction_kind(tx, leg) in (EXACT_OUT_1, EXACT_OUT_2):
+        event.curve.mode = EXACT_OUT
     # Amounts are told without a Token-2022 transfer fee, which the event does not have.
     if event.amount_in != leg.amount_in and event.amount_in == leg.amount_in - leg.withheld_in:
         event.amount_in = leg.amount_in
@@ -68,6 +81,9 @@ cdef EventVerdict read_damm_v2(
         event.amount_in = mv_u64(data + 140)
         event.amount_out = mv_u64(data + 148)
         event.price_after = price_of_root(data + 92, data[40] == 0)
+        read_u128(data + 92, event.curve.root)
+        event.curve.side = 0 if data[40] == 0 else 1
+        event.curve.mode = EXACT_OUT if data[59] == 2 else EXACT_IN
         for i in range(4):
             event.fee += mv_u64(data + 108 + 8 * i)
         # Mode 0 takes fees from the output, the others always from token b.
@@ -78,6 +94,12 @@ cdef EventVerdict read_damm_v2(
         event.amount_in = mv_u64(data + 114)
         event.amount_out = mv_u64(data + 58)
         event.price_after = price_of_root(data + 66, data[40] == 0)
+        read_u128(data + 66, event.curve.root)
+        event.curve.side = 0 if data[40] == 0 else 1
+        event.curve.mode = EXACT_IN
+        if instruction_kind(tx, leg) == SWAP_2_INSTRUCTION and instruction_byte(
+                tx, leg, 24, 0) == 2:
+            event.curve.mode = EXACT_OUT
         for i in range(4):
             event.fee += mv_u64(data + 82 + 8 * i)
         event.fee_in_output = data[40] == 0   # b in: either side, by a mode it does not tell

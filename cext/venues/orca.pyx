@@ -3,12 +3,13 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from mevstream.cext.model cimport (
-    ADD, CLOSE, COLLECT, EVENT_LOG, EVENT_OTHER, EVENT_READ, MOVE, OPEN, REMOVE, Change,
-    ChangeEvent, EventVerdict, Leg, Program, SwapEvent, Transaction,
+    ADD, CLOSE, COLLECT, EVENT_LOG, EVENT_OTHER, EVENT_READ, EXACT_IN, EXACT_OUT, MOVE, OPEN, REMOVE,
+    Change, ChangeEvent, EventVerdict, Leg, Program, SwapEvent, Transaction,
 )
 from mevstream.cext.registry cimport add_liquidity, add_venue, discriminator
 from mevstream.cext.venues.common cimport (
-    is_key, mend_fee, of_pool, price_of_root, set_liquidity, tick_at,
+    instruction_byte, instruction_kind, is_key, mend_fee, of_pool, price_of_root, read_u128,
+    set_liquidity, tick_at,
 )
 from mevstream.cext.wire cimport mv_u64
 
@@ -17,12 +18,16 @@ cdef uint64_t LIQUIDITY_INCREASED = discriminator("1e0790b566fe9ba1")
 cdef uint64_t LIQUIDITY_DECREASED = discriminator("a601244770cab5ab")
 cdef uint64_t LIQUIDITY_REPOSITIONED = discriminator("5f82b584fb32c326")
 cdef uint64_t TRADED = discriminator("e1ca49af932ba096")
+# Instructions.
+cdef uint64_t TWO_HOP = discriminator("c360ed6c44a2dbe6")
+cdef uint64_t TWO_HOP_2 = discriminator("ba8fd11dfe02c275")
 
 
 cdef EventVerdict read_traded(
     const Transaction* tx, const Leg* leg, const uint8_t* data, uint32_t n, SwapEvent* event) noexcept nogil:
-    """Traded: 8 whirlpool, 40 a_to_b, 57 sqrt price after, 73 in, 81 out, 89 and 97 transfer fees,
+    """Traded: 8 whirlpool, 40 a_to_b, 41 sqrt price before, 57 after, 73 in, 81 out, 89 and 97 transfer fees,
     105 fee to liquidity, 113 fee to the protocol."""
+    cdef uint64_t two_hop
     if n < 121 or mv_u64(data) != TRADED or not of_pool(tx, leg, data + 8):
         return EVENT_OTHER
     event.amount_in = mv_u64(data + 73)
@@ -30,6 +35,15 @@ cdef EventVerdict read_traded(
     mend_fee(&event.amount_in, mv_u64(data + 89), leg.amount_in)
     mend_fee(&event.amount_out, mv_u64(data + 97), leg.amount_out)
     event.price_after = price_of_root(data + 57, data[40] != 0)
+    # amount_specified_is_input: of the two-hop instructions before the sides, else behind a limit.
+    two_hop = instruction_kind(tx, leg)
+    event.curve.mode = EXACT_IN
+    if not instruction_byte(tx, leg, 24 if two_hop in (TWO_HOP, TWO_HOP_2) else 40, 1):
+        event.curve.mode = EXACT_OUT
+    event.curve.side = 0 if data[40] else 1
+    event.curve.withheld_in = mv_u64(data + 89)
+    read_u128(data + 41, event.curve.root_before)
+    read_u128(data + 57, event.curve.root)
     event.has_fee = True
     event.fee = mv_u64(data + 105) + mv_u64(data + 113)
     return EVENT_READ

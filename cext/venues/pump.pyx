@@ -3,11 +3,11 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from mevstream.cext.model cimport (
-    ADD, EVENT_OTHER, EVENT_READ, EVENT_SELF_CPI, REMOVE, Change, ChangeEvent, EventVerdict, Leg,
-    Program, SwapEvent, Transaction,
+    ADD, EVENT_OTHER, EVENT_READ, EVENT_SELF_CPI, EXACT_IN, EXACT_OUT, REMOVE, Change, ChangeEvent,
+    EventVerdict, Leg, Program, SwapEvent, Transaction,
 )
 from mevstream.cext.registry cimport add_liquidity, add_venue, discriminator, key_of
-from mevstream.cext.venues.common cimport is_key, of_pool, set_delta
+from mevstream.cext.venues.common cimport is_key, instruction_kind, of_pool, rate_of, set_delta
 from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64
 
 cdef uint8_t WSOL[32]
@@ -22,12 +22,22 @@ cdef uint64_t SELL_EVENT = discriminator("3e2f370aa503dc2a")
 cdef uint64_t DEPOSIT_EVENT = discriminator("78f83d531f8e6b90")
 cdef uint64_t WITHDRAW_EVENT = discriminator("1609851aa02c47c0")
 cdef uint64_t CREATE_POOL_EVENT = discriminator("b1310cd2a076a774")
+# Instructions by which a buyer names what comes out (Pump.fun's two, the first PumpSwap's too).
+cdef uint64_t BUY = discriminator("66063d1201daebea")
+cdef uint64_t BUY_V2 = discriminator("b817ee6167c5d33d")
+# Fee rates are told in basis points.
+cdef uint32_t BASIS_POINT = 100_000
+
+
+cdef inline uint32_t mode_of(const Transaction* tx, const Leg* leg) noexcept nogil:
+    cdef uint64_t kind = instruction_kind(tx, leg)
+    return EXACT_OUT if kind == BUY or kind == BUY_V2 else EXACT_IN
 
 
 cdef EventVerdict read_trade(
     const Transaction* tx, const Leg* leg, const uint8_t* data, uint32_t n, SwapEvent* event) noexcept nogil:
     """TradeEvent: 8 mint, 40 lamports, 48 tokens, 56 is_buy, 57 user, 97 and 105 virtual reserves
-    (lamports, tokens), 113 and 121 real ones, all after the trade; newer: 169 fee, 217 creator
+    (lamports, tokens), 113 and 121 real ones, all after the trade; newer: 161 and 209 rates, 169 fee, 217 creator
     fee, then from 258 fields after a string. The curve moves lamports without a transfer, so
     these are the amounts. A curve against another quote mint tells it, and its amounts, at the
     end: 32 mint, 8 amount, 8 virtual and 8 real reserves (after the list of shareholders)."""
@@ -58,6 +68,11 @@ cdef EventVerdict read_trade(
     event.has_fee = n >= 225
     event.fee = fee
     event.has_reserves = True
+    event.curve.mode = mode_of(tx, leg)
+    event.curve.side = 1 if data[56] else 0
+    if n >= 225:
+        event.curve.rate[1] = rate_of(mv_u64(data + 161), BASIS_POINT)
+        event.curve.rate[2] = rate_of(mv_u64(data + 209), BASIS_POINT)
     if data[56]:
         event.mint_in = quote_mint
         event.mint_out = data + 8
@@ -67,6 +82,9 @@ cdef EventVerdict read_trade(
         event.trader_out = tokens
         event.reserve_in = real_quote
         event.reserve_out = mv_u64(data + 121)
+        if virtual_quote > quote:
+            event.curve.reserve_in = virtual_quote - quote
+            event.curve.reserve_out = mv_u64(data + 105) + tokens
         if virtual_quote:
             event.price_after = <double>mv_u64(data + 105) / <double>virtual_quote
     else:
@@ -78,6 +96,9 @@ cdef EventVerdict read_trade(
         event.trader_out = quote - fee if quote > fee else 0
         event.reserve_in = mv_u64(data + 121)
         event.reserve_out = real_quote
+        if mv_u64(data + 105) > tokens:
+            event.curve.reserve_in = mv_u64(data + 105) - tokens
+            event.curve.reserve_out = virtual_quote + quote
         event.fee_in_output = True
         if mv_u64(data + 105):
             event.price_after = <double>virtual_quote / <double>mv_u64(data + 105)
@@ -98,6 +119,8 @@ cdef EventVerdict read_pump_swap(
     if mv_u64(data) == BUY_EVENT:
         event.amount_in = mv_u64(data + 104)
         event.amount_out = mv_u64(data + 16)
+        event.curve.reserve_in = quote
+        event.curve.reserve_out = base
         if base > event.amount_out:
             event.price_after = (<double>(base - event.amount_out)
                                  / (<double>quote + <double>event.amount_in))
@@ -105,14 +128,22 @@ cdef EventVerdict read_pump_swap(
         event.amount_in = mv_u64(data + 16)
         event.amount_out = mv_u64(data + 104)
         event.fee_in_output = True
+        event.curve.reserve_in = base
+        event.curve.reserve_out = quote
         if quote > event.amount_out:
             event.price_after = (<double>(quote - event.amount_out)
                                  / (<double>base + <double>event.amount_in))
     else:
         return EVENT_OTHER
     event.has_fee = True
+    event.curve.mode = mode_of(tx, leg)
+    event.curve.side = 1 if mv_u64(data) == BUY_EVENT else 0
+    event.curve.rate[0] = rate_of(mv_u64(data + 72), BASIS_POINT)
+    event.curve.rate[1] = rate_of(mv_u64(data + 88), BASIS_POINT)
+    event.curve.rate[2] = 0
     event.fee = mv_u64(data + 80) + mv_u64(data + 96)
     if n >= 360:   # events of early 2025 end before the creator's part
+        event.curve.rate[2] = rate_of(mv_u64(data + 344), BASIS_POINT)
         event.fee += mv_u64(data + 352)
     return EVENT_READ
 

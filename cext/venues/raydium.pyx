@@ -6,15 +6,16 @@ Layouts: raydium-io/raydium-amm, raydium-io/raydium-clmm, raydium-io/raydium-cp-
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from mevstream.cext.model cimport (
-    ADD, CLOSE, COLLECT, EVENT_LOG, EVENT_OTHER, EVENT_RAY_LOG, EVENT_READ, OPEN_AND_ADD, REMOVE,
-    Change, ChangeEvent, EventVerdict, Instruction, Leg, Program, SwapEvent, Transaction, Transfer,
+    ADD, CLOSE, COLLECT, EVENT_LOG, EVENT_OTHER, EVENT_RAY_LOG, EVENT_READ, EXACT_IN, EXACT_OUT,
+    OPEN_AND_ADD, REMOVE, Change, ChangeEvent, EventVerdict, Instruction, Leg, Program, SwapEvent,
+    Transaction, Transfer,
 )
 from mevstream.cext.registry cimport add_liquidity, add_venue, discriminator
 from mevstream.cext.venues.common cimport (
-    account_of, is_key, mend_fee, of_pool, price_of_root, set_delta, set_liquidity,
-    tick_at,
+    account_of, instruction_byte, instruction_kind, is_key, mend_fee, of_pool, price_of_root,
+    read_u128, set_delta, set_liquidity, tick_at,
 )
-from mevstream.cext.wire cimport mv_u64
+from mevstream.cext.wire cimport mv_u32, mv_u64
 
 # Event discriminators.
 cdef uint64_t SWAP_EVENT = discriminator("40c6cde8260871e2")
@@ -23,6 +24,8 @@ cdef uint64_t CREATE_POSITION = discriminator("641e57f9c4df9ace")
 cdef uint64_t INCREASE_LIQUIDITY = discriminator("314f69d420221e54")
 cdef uint64_t DECREASE_LIQUIDITY = discriminator("3ade563a44325538")
 cdef uint64_t LP_CHANGE = discriminator("79a3cdc939da753c")
+# Instruction.
+cdef uint64_t ROUTER_BASE_IN = discriminator("457d73daf5baf2c4")
 
 
 cdef EventVerdict read_ray_log(
@@ -38,11 +41,14 @@ cdef EventVerdict read_ray_log(
     else:                 # base out
         event.amount_in = mv_u64(data + 49)
         event.amount_out = mv_u64(data + 9)
+    event.curve.mode = EXACT_IN if data[0] == 3 else EXACT_OUT
     coin = mv_u64(data + 33)
     pc = mv_u64(data + 41)
     if mv_u64(data + 17) == 2:
         coin, pc = pc, coin
     # Now pc is the side that grows; the fee stays in it.
+    event.curve.reserve_in = pc
+    event.curve.reserve_out = coin
     if coin > event.amount_out:
         event.price_after = <double>(coin - event.amount_out) / (<double>pc + <double>event.amount_in)
     return EVENT_READ
@@ -51,7 +57,7 @@ cdef EventVerdict read_ray_log(
 cdef EventVerdict read_clmm(
     const Transaction* tx, const Leg* leg, const uint8_t* data, uint32_t n, SwapEvent* event) noexcept nogil:
     """8 pool, 136 amount_0, 144 transfer fee, 152 amount_1, 160 transfer fee, 168 zero_for_one,
-    169 sqrt price; 205 and 213 trade fees in newer deployments."""
+    169 sqrt price, 185 liquidity and 201 tick after; 205 and 213 trade fees in newer deployments."""
     cdef bint zero_in
     if n < 205 or mv_u64(data) != SWAP_EVENT or not of_pool(tx, leg, data + 8):
         return EVENT_OTHER
@@ -61,6 +67,15 @@ cdef EventVerdict read_clmm(
     mend_fee(&event.amount_in, mv_u64(data + (144 if zero_in else 160)), leg.amount_in)
     mend_fee(&event.amount_out, mv_u64(data + (160 if zero_in else 144)), leg.amount_out)
     event.price_after = price_of_root(data + 169, zero_in)
+    event.curve.side = 0 if zero_in else 1
+    # The router's hops all begin with what is given.
+    event.curve.mode = EXACT_IN
+    if instruction_kind(tx, leg) != ROUTER_BASE_IN and not instruction_byte(tx, leg, 40, 1):
+        event.curve.mode = EXACT_OUT
+    event.curve.withheld_in = mv_u64(data + (144 if zero_in else 160))
+    read_u128(data + 169, event.curve.root)
+    read_u128(data + 185, event.curve.liquidity)
+    event.curve.tick = mv_u32(data + 201)
     if n >= 221:
         event.has_fee = True
         event.fee = mv_u64(data + (205 if zero_in else 213))
@@ -79,6 +94,10 @@ cdef EventVerdict read_cpmm(
         return EVENT_OTHER
     before_in = mv_u64(data + 40)
     before_out = mv_u64(data + 48)
+    event.curve.reserve_in = before_in
+    event.curve.reserve_out = before_out
+    event.curve.mode = EXACT_IN if data[88] else EXACT_OUT
+    event.curve.withheld_in = mv_u64(data + 72)
     event.amount_in = mv_u64(data + 56)
     event.amount_out = mv_u64(data + 64)
     if before_out > event.amount_out:

@@ -99,7 +99,10 @@ def _counts(batches: Sequence[ParsedMessage]) -> dict[str, list[int]]:
         "unknown": unknown,
         "swaps": rows.n_rows["swap"],
         "unknown_venue_swaps": rows.count("swap_venue", _ALL, np.array(venues, dtype=np.uint64)),
-        "failed_swap_attempts": rows.total("tx_swap_attempts", "tx_flags", SUCCESS, 0),
+        # The field has 32 bits, and a forged batch may claim more.
+        "failed_swap_attempts": np.minimum(
+            rows.total("tx_swap_attempts", "tx_flags", SUCCESS, 0), 0xFFFFFFFF
+        ),
         "logs_truncated": rows.count("tx_flags", LOG_TRUNCATED, LOG_TRUNCATED),
         "event_mismatches": rows.count("swap_flags", EVENT_DIFFERS, EVENT_DIFFERS),
         "router_event_mismatches": rows.count(
