@@ -55,7 +55,7 @@ def groups(servers: str, prefix: str) -> list[Group]:
 
     Raises MevstreamError where the cluster does not answer.
     """
-    admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+    admin: Any = AdminClient({"bootstrap.servers": servers, "log_level": 0})
 
     def result(future: Future[Any]) -> Any:
         try:

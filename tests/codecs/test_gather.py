@@ -74,12 +74,10 @@ def messages(random: Random, n: int) -> list[bytes]:
         )
         assert read.n_malformed == view.n_malformed == len(view.malformed)
         found.append(data)
-        copies = ParsedBatch(
-            **{
-                f"{table}_replica": [random.randrange(2) for _ in getattr(view, leader)]
-                for table, leader in TABLES.items()
-            }
-        )
+        copies = ParsedBatch()
+        for table, leader in TABLES.items():
+            rows = [random.randrange(2) for _ in getattr(view, leader)]
+            getattr(copies, f"{table}_replica").extend(rows)
         with suppress(InputError):  # there may be such columns already
             found.append(read_parsed(data + copies.SerializeToString()).data)
         if not view.partitions and random.random() < 0.6:
