@@ -1,19 +1,33 @@
 """ParsedBatch rows as JSON lines: the records of `mevstream inspect`.
 
 Integers stay integers, keys and signatures become base58, and the order is that of the chain: each
-transaction is followed by its swaps. The fields and their order are part of the interface.
+transaction is followed by its swaps, its liquidity changes and its liquidations. The fields and
+their order are part of the interface.
 """
 
 from collections.abc import Collection
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from mevstream.codecs.columns import NONE
-from mevstream.codecs.parsed import COMPUTE_UNITS_KNOWN, SUCCESS, VOTE, ParsedView
+from mevstream.codecs.parsed import (
+    AMOUNTS_UNKNOWN,
+    COMPUTE_UNITS_KNOWN,
+    DELTA_TOLD,
+    FEE_TOLD,
+    LIQUIDATION_KINDS,
+    LIQUIDITY_KINDS,
+    NO_TICK,
+    SUCCESS,
+    VOTE,
+    ParsedView,
+)
 
 # Wallets, pools and mints come back batch after batch, and base58 costs more than all the rest.
 _CACHED_KEYS = 1 << 16
@@ -22,24 +36,26 @@ _CACHED_KEYS = 1 << 16
 def json_lines(view: ParsedView, records: Collection[str]) -> bytes:
     """The lines of one batch, each ended by a newline.
 
-    `records` names what is wanted: "transaction", "swap"; others have no rows in a ParsedBatch.
+    `records` names what is wanted: "transaction", "swap", "liquidity", "liquidation"; others have
+    no rows in a ParsedBatch.
     """
     signatures = _signatures(view)
     keys = _keys(view)
-    transactions = _transactions(view, signatures, keys) if "transaction" in records else []
-    if "swap" not in records or not view.n_swaps:
-        return b"".join(transactions)
-    swaps = _swaps(view, signatures, keys)
-    if not transactions:
-        return b"".join(swaps)
-    lines: list[bytes] = []
-    ends = np.searchsorted(view.swap_tx, np.arange(view.n_tx), side="right").tolist()
-    start = 0
-    for transaction, end in zip(transactions, ends, strict=True):
-        lines.append(transaction)
-        lines += swaps[start:end]
-        start = end
-    return b"".join(lines)
+    tables: list[tuple[NDArray[Any], list[bytes]]] = []
+    if "transaction" in records:
+        tables.append((np.arange(view.n_tx), _transactions(view, signatures, keys)))
+    if "swap" in records and view.n_swaps:
+        tables.append((view.swap_tx, _swaps(view, signatures, keys)))
+    if "liquidity" in records and view.n_liquidity:
+        tables.append((view.liquidity_tx, _liquidity(view, signatures, keys)))
+    if "liquidation" in records and view.n_liquidations:
+        tables.append((view.liquidation_tx, _liquidations(view, signatures, keys)))
+    if len(tables) < 2:
+        return b"".join(lines for _, table in tables for lines in table)
+    lines = [line for _, table in tables for line in table]
+    # Stable: of one transaction the tables stay in this order.
+    order = np.argsort(np.concatenate([tx for tx, _ in tables]), kind="stable")
+    return b"".join([lines[i] for i in order.tolist()])
 
 
 @lru_cache(_CACHED_KEYS)
@@ -110,7 +126,7 @@ def _swaps(view: ParsedView, signatures: list[str], keys: dict[int, str | None])
                 "slot": slot,
                 "tx_index": tx_index[tx],
                 "signature": signatures[tx],
-                "ix_path": str(outer) if inner == NONE else f"{outer}.{inner}",
+                "ix_path": _path(outer, inner),
                 "program": keys[program],
                 "venue": names[venue],
                 "router": names[router],
@@ -151,4 +167,84 @@ def _swaps(view: ParsedView, signatures: list[str], keys: dict[int, str | None])
             view.swap_amount_out.tolist(),
             strict=True,
         )
+    ]
+
+
+def _path(outer: int, inner: int) -> str:
+    return str(outer) if inner == NONE else f"{outer}.{inner}"
+
+
+def _tick(value: int) -> int | None:
+    return None if value == NO_TICK else value
+
+
+def _rows(view: ParsedView, table: str) -> list[dict[str, Any]]:
+    """The rows of a table as they are, by the columns' names without that of the table. For tables
+    that have few rows."""
+    names = [name for name in view.schema.columns if name.startswith(f"{table}_")]
+    columns = [getattr(view, name).tolist() for name in names]
+    short = [name.removeprefix(f"{table}_") for name in names]
+    return [dict(zip(short, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _place(view: ParsedView, row: dict[str, Any], signatures: list[str]) -> dict[str, Any]:
+    return {
+        "slot": view.slot,
+        "tx_index": int(view.tx_index[row["tx"]]),
+        "signature": signatures[row["tx"]],
+        "ix_path": _path(row["outer"], row["inner"]),
+    }
+
+
+def _liquidity(view: ParsedView, signatures: list[str], keys: dict[int, str | None]) -> list[bytes]:
+    return [
+        orjson.dumps(
+            {
+                "record": "liquidity",
+                **_place(view, row, signatures),
+                "kind": LIQUIDITY_KINDS[row["kind"]],
+                "program": keys[row["program"]],
+                "venue": view.names[row["venue"]],
+                **{name: keys[row[name]] for name in ("pool", "position", "owner")},
+                **{name: keys[row[name]] for name in ("mint_a", "mint_b")},
+                "amount_a": row["amount_a"],
+                "amount_b": row["amount_b"],
+                "fee_a": row["fee_a"] if row["flags"] & FEE_TOLD else None,
+                "fee_b": row["fee_b"] if row["flags"] & FEE_TOLD else None,
+                # A JSON number would lose bits in most readers.
+                "delta": str(row["delta_high"] << 64 | row["delta_low"])
+                if row["flags"] & DELTA_TOLD
+                else None,
+                "lower": _tick(row["lower"]),
+                "upper": _tick(row["upper"]),
+            },
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+        for row in _rows(view, "liquidity")
+    ]
+
+
+def _liquidations(
+    view: ParsedView, signatures: list[str], keys: dict[int, str | None]
+) -> list[bytes]:
+    return [
+        orjson.dumps(
+            {
+                "record": "liquidation",
+                **_place(view, row, signatures),
+                "kind": LIQUIDATION_KINDS[row["kind"]],
+                "program": keys[row["program"]],
+                "protocol": view.names[row["protocol"]],
+                **{name: keys[row[name]] for name in ("liquidator", "account", "owner")},
+                "repay_mint": keys[row["repay_mint"]],
+                "collateral_mint": keys[row["collateral_mint"]],
+                **{
+                    name: None if row["flags"] & AMOUNTS_UNKNOWN else row[name]
+                    for name in ("repay_amount", "collateral_amount")
+                },
+                "fee": row["fee"] if row["flags"] & FEE_TOLD else None,
+            },
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+        for row in _rows(view, "liquidation")
     ]

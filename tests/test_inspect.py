@@ -99,6 +99,62 @@ def test_a_swap_line() -> None:
     )
 
 
+def test_a_liquidity_line() -> None:
+    row = {"tx": 0, "outer": 3, "inner": 1, "kind": 1, "venue": 0, "program": 0, "pool": 1}
+    row |= {"position": 2, "owner": 3, "mint_a": 0, "mint_b": 1, "flags": 32 | 256}
+    row |= {"amount_a": U64_MAX, "amount_b": 2, "fee_a": 3, "fee_b": 4, "lower": -5, "upper": 6}
+    row |= {"delta_low": 7, "delta_high": 1}
+    columns = {f"liquidity_{name}": [value] for name, value in row.items()}
+    place = f'"slot":7,"tx_index":9,"signature":"{SIGNATURE}","ix_path":"3.1"'
+    assert json_lines(view({"tx_index": [9], **columns}), {"liquidity"}).decode() == (
+        f'{{"record":"liquidity",{place},"kind":"remove","program":"{TEXTS[0]}","venue":"venue",'
+        f'"pool":"{TEXTS[1]}","position":"{TEXTS[2]}","owner":"{TEXTS[3]}","mint_a":"{TEXTS[0]}",'
+        f'"mint_b":"{TEXTS[1]}","amount_a":{U64_MAX},"amount_b":2,"fee_a":3,"fee_b":4,'
+        f'"delta":"{2**64 + 7}","lower":-5,"upper":6}}\n'
+    )
+    none = -(2**31)
+    columns |= {f"liquidity_{n}": [NONE] for n in ("inner", "pool", "position", "mint_a", "mint_b")}
+    columns |= {"liquidity_flags": [0], "liquidity_lower": [none], "liquidity_upper": [none]}
+    told = json.loads(json_lines(view({"tx_index": [9], **columns}), {"liquidity"}))
+    assert told["ix_path"] == "3"
+    assert {name for name, value in told.items() if value is None} == {
+        *("pool", "position", "mint_a", "mint_b", "fee_a", "fee_b", "delta", "lower", "upper")
+    }
+
+
+def test_a_liquidation_line() -> None:
+    row = {"tx": 0, "outer": 3, "inner": NONE, "kind": 0, "protocol": 1, "program": 0}
+    row |= {"liquidator": 1, "account": 2, "owner": NONE, "repay_mint": 3, "collateral_mint": 0}
+    row |= {"flags": 32, "repay_amount": 5, "collateral_amount": U64_MAX, "fee": 6}
+    columns = {f"liquidation_{name}": [value] for name, value in row.items()}
+    place = f'"slot":7,"tx_index":9,"signature":"{SIGNATURE}","ix_path":"3"'
+    assert json_lines(view({"tx_index": [9], **columns}), {"liquidation"}).decode() == (
+        f'{{"record":"liquidation",{place},"kind":"loan","program":"{TEXTS[0]}",'
+        f'"protocol":"router","liquidator":"{TEXTS[1]}","account":"{TEXTS[2]}","owner":null,'
+        f'"repay_mint":"{TEXTS[3]}","collateral_mint":"{TEXTS[0]}","repay_amount":5,'
+        f'"collateral_amount":{U64_MAX},"fee":6}}\n'
+    )
+    columns["liquidation_flags"] = [512]
+    told = json.loads(json_lines(view({"tx_index": [9], **columns}), {"liquidation"}))
+    assert told["repay_amount"] is told["collateral_amount"] is told["fee"] is None
+
+
+def test_the_tables_of_a_transaction_stand_together() -> None:
+    batch = view(
+        {
+            "tx_index": [3, 4, 5],
+            **{f"{t}_tx": rows for t, rows in (("swap", [0, 2]), ("liquidity", [0, 1]))},
+            **{name: [0, 0] for name in ("swap_venue", "swap_router", "liquidity_venue")},
+        }
+    )
+    records = {"transaction", "swap", "liquidity", "liquidation"}
+    lines = [json.loads(line) for line in json_lines(batch, records).splitlines()]
+    assert [(line["record"][:4], line["tx_index"]) for line in lines] == [
+        *(("tran", 3), ("swap", 3), ("liqu", 3)),
+        *(("tran", 4), ("liqu", 4), ("tran", 5), ("swap", 5)),
+    ]
+
+
 def test_what_is_not_known_is_null() -> None:
     batch = view({"tx_index": [0], "swap_tx": [0], "swap_venue": [0], "swap_program": [0]})
     transaction, swap = map(json.loads, json_lines(batch, BOTH).splitlines())

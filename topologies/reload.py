@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from mevstream.topologies.sinks import migrations
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
+from mevstream.topologies.sinks.columns import PARSED_TABLES
 from mevstream.topologies.sinks.engine import Engine
 
-_TABLES = ("swaps", "transactions", "dead_letters", "slots")
+_TABLES = (*PARSED_TABLES, "dead_letters", "slots")
 """The row in `slots` makes the others count: it is the first to go and the last to come."""
 
 _CHUNK_TRANSACTIONS = 1 << 16

@@ -11,6 +11,8 @@ from mevstream.errors import MevstreamError
 NAMES = {
     "transactions": "transaction",
     "swaps": "swap",
+    "liquidity": "liquidity",
+    "liquidations": "liquidation",
     "opportunities": "opportunity",
 }
 # Positions told in one warning.
@@ -27,9 +29,10 @@ def inspect(
         str, typer.Option(help=f"Which records to print, comma-separated: {', '.join(NAMES)}.")
     ] = "transactions,swaps",
 ) -> None:
-    """Print the transactions and swaps of block files, one JSON object a line, in chain order.
+    """Print what is in block files, one JSON object a line, in chain order.
 
-    Swaps of failed transactions moved nothing and are not printed. A record that is no transaction
+    Swaps, liquidity changes and liquidations of failed transactions moved nothing and are not
+    printed. A record that is no transaction
     is told on standard error, and the exit code is then 1.
 
     Example: mevstream inspect 332254908.pb.gz --records swaps | head

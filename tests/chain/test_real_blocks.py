@@ -26,6 +26,7 @@ QUERIES = {
     "v_slots": "SELECT * EXCEPT (source, first_seen, ingested_at) FROM v_slots ORDER BY ALL",
     "v_transactions_all": "SELECT * EXCEPT ingested_at FROM v_transactions_all ORDER BY ALL",
     "v_swaps": "SELECT * EXCEPT ingested_at FROM v_swaps ORDER BY ALL",
+    "v_liquidity": "SELECT * EXCEPT ingested_at FROM v_liquidity ORDER BY ALL",
     "v_market_data": "SELECT * EXCEPT ingested_at FROM v_market_data ORDER BY ALL",
 }
 SINKS = {

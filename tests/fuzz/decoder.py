@@ -11,7 +11,7 @@ from fuzz.oracle import Finding, exact, parse, transaction_columns
 from fuzz.seeds import made_transactions, real_transactions, shared_data
 from mevstream.cext.decoder import BatchDecoder
 from mevstream.codecs.columns import NONE
-from mevstream.codecs.parsed import KEY_COLUMNS, NAME_COLUMNS, ParsedView
+from mevstream.codecs.parsed import KEY_COLUMNS, NAME_COLUMNS, SUCCESS, ParsedView
 from mevstream.codecs.raw import encode_raw
 from mevstream.errors import InputError
 from mevstream.schemas.parsed_pb2 import ParsedBatch
@@ -23,7 +23,7 @@ PARTIAL = 4
 # Counts that then leave out what is of no use.
 COUNTED_WHERE_USABLE = ("tx_accounts", "tx_instructions", "tx_inner_instructions")
 # Columns that say where a row lies in its batch; all others follow from the transaction alone.
-PLACE_COLUMNS = ("tx_index", "swap_tx")
+PLACE_COLUMNS = ("tx_index", "swap_tx", "liquidity_tx", "liquidation_tx")
 
 
 class DecoderTarget:
@@ -41,7 +41,7 @@ class DecoderTarget:
         self.seen: set[tuple[object, ...]] = set()
         self.columns = [
             field.name for field in ParsedBatch.DESCRIPTOR.fields
-            if field.name.startswith(("tx_", "swap_"))
+            if field.name.startswith(("tx_", "swap_", "liquidity_", "liquidation_"))
         ]  # fmt: skip
 
     def generate(self) -> bytes:
@@ -97,8 +97,12 @@ class DecoderTarget:
             view.validate()
         except InputError as error:
             raise Finding("points outside its table", data, str(error)) from None
-        if np.any(np.diff(view.swap_tx.astype(np.int64)) < 0):
-            raise Finding("swap_tx is out of order", data)
+        for name in PLACE_COLUMNS[1:]:
+            if np.any(np.diff(getattr(view, name).astype(np.int64)) < 0):
+                raise Finding(f"{name} is out of order", data)
+        failed = np.flatnonzero(view.tx_flags & SUCCESS == 0)
+        if np.isin(view.liquidity_tx, failed).any() or np.isin(view.liquidation_tx, failed).any():
+            raise Finding("a failed transaction changes something", data)
 
     def _check_alone(
         self, view: ParsedView, transactions: list[bytes], malformed: set[int], data: bytes
@@ -115,7 +119,8 @@ class DecoderTarget:
             if name.startswith("tx_"):
                 here, there = getattr(view, name)[row : row + 1], getattr(alone, name)
             else:
-                here, there = getattr(view, name)[view.swap_tx == row], getattr(alone, name)
+                mine = getattr(view, f"{name.partition('_')[0]}_tx") == row
+                here, there = getattr(view, name)[mine], getattr(alone, name)
             if name in KEY_COLUMNS:
                 same = _resolve(here, view.keys) == _resolve(there, alone.keys)
             elif name in NAME_COLUMNS:
@@ -137,6 +142,12 @@ class DecoderTarget:
         ):
             names = view.names[venue], router if router == NONE else view.names[router]
             swaps.setdefault(tx, []).append((*names, flags))
+        for table, name in (("liquidity", "venue"), ("liquidation", "protocol")):
+            columns = (
+                getattr(view, f"{table}_{c}").tolist() for c in ("tx", name, "kind", "flags")
+            )
+            for tx, of, kind, flags in zip(*columns, strict=True):
+                swaps.setdefault(tx, []).append((view.names[of], table, kind, flags))
         accepted = (data for i, data in enumerate(transactions) if i not in malformed)
         for row, (data, flags, version, attempts) in enumerate(
             zip(

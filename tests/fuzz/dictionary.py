@@ -3,6 +3,7 @@
 from hashlib import sha256
 from struct import pack
 
+from reference.changes import LAYOUTS, LIQUIDATIONS, leading
 from reference.programs import RAYDIUM_STABLE, RAYDIUM_V4, ROUTERS, VENUES
 from solders.pubkey import Pubkey
 
@@ -22,9 +23,14 @@ OTHER_PROGRAMS = (
     "96gYZGLnJYVFmbjzopPSU6QiEV5fGqZNyN9nmNhvrZU5",
     "So11111111111111111111111111111111111111112",
 )
+LENDERS = (
+    *{address: None for (_, address), _, _ in LIQUIDATIONS},
+    "MFv2hWf31Z9kbCa1snEPYctwafyhdvnV7FZnsebVacA",
+    "dRiftyHA39MWEi3m9aunc5MzRF1JYuBsbn6VPcn33UH",
+)
 PROGRAMS = [
     bytes(Pubkey.from_string(address))
-    for address in (RAYDIUM_V4, RAYDIUM_STABLE, *VENUES, *ROUTERS, *OTHER_PROGRAMS)
+    for address in (RAYDIUM_V4, RAYDIUM_STABLE, *VENUES, *ROUTERS, *LENDERS, *OTHER_PROGRAMS)
 ]
 
 _SELF_CPI = bytes.fromhex("e445a52e51cb9a1d")
@@ -41,6 +47,29 @@ EVENT_PREFIXES = [
         "Traded",
         "SwapsEvent",
         "FillLog",
+        "LiquidityIncreased",
+        "LiquidityDecreased",
+        "LiquidityRepositioned",
+        "LiquidityChangeEvent",
+        "CreatePersonalPositionEvent",
+        "IncreaseLiquidityEvent",
+        "DecreaseLiquidityEvent",
+        "LpChangeEvent",
+        "AddLiquidity",
+        "RemoveLiquidity",
+        "Rebalancing",
+        "ClaimFee",
+        "EvtLiquidityChange",
+        "EvtAddLiquidity",
+        "EvtRemoveLiquidity",
+        "EvtClaimPositionFee",
+        "BootstrapLiquidity",
+        "DepositEvent",
+        "WithdrawEvent",
+        "CreatePoolEvent",
+        "LendingAccountLiquidateEvent",
+        "LiquidationRecord",
+        "LogLiquidate",
     )
 ]
 
@@ -53,6 +82,8 @@ PREFIXES = [
         for texts, _ in shapes
         for text in texts
     },
+    *{leading(name): None for _, _, name, *_ in LAYOUTS},
+    *{leading(name): None for _, name, _ in LIQUIDATIONS},
     *(_SELF_CPI + event for event in EVENT_PREFIXES),
     *(
         _disc(f"global:{name}")

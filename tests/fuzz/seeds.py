@@ -9,6 +9,7 @@ from struct import pack
 from typing import Any
 
 from reference import load
+from reference.changes import LAYOUTS, LIQUIDATIONS, leading
 from reference.programs import RAYDIUM_STABLE, RAYDIUM_V4, VENUES, Curve, Fill, Pool, Shape
 from solders.pubkey import Pubkey
 
@@ -28,6 +29,32 @@ PROGRAM, TOKEN_PROGRAM, ROUTER = range(ACCOUNTS, ACCOUNTS + 3)
 # one hop config, pool, output, vaults, mint, observation and tick arrays.
 RAYDIUM_CLMM = "CAMMCzo5YL8w4VFF8KVHrK22GGUsp5VTaW7grrKgrWqK"
 HOP = (0, 1, 9, 10, 10, 11, 12, 3, 2, 4, 5, 8, 13, 14, 15)
+# What the letters of reference.changes stand for. A position is a mint here: any key will do.
+LETTERS = {"p": 3, "h": 8, "o": 0, "a": 4, "b": 5}
+LETTERS |= {"l": 0, "x": 3, "r": 4, "R": 8, "c": 5, "C": 8, "s": 5, "f": 2}
+# Liquidations and moves that only events tell of, and what encloses a receiver's liquidation.
+TOLD = (
+    ("MFv2hWf31Z9kbCa1snEPYctwafyhdvnV7FZnsebVacA", ("lending_account_liquidate",), "----lx--f-"),
+    (
+        "MFv2hWf31Z9kbCa1snEPYctwafyhdvnV7FZnsebVacA",
+        *(("start_liquidation", "end_liquidation"), "x-l---"),
+    ),
+    (
+        "MFv2hWf31Z9kbCa1snEPYctwafyhdvnV7FZnsebVacA",
+        *(("lending_account_repay", "lending_account_withdraw"), "-xl--rc-"),
+    ),
+    (
+        "dRiftyHA39MWEi3m9aunc5MzRF1JYuBsbn6VPcn33UH",
+        ("liquidate_perp", "liquidate_spot", "liquidate_spot_with_swap_end"),
+        "-l--x-",
+    ),
+    ("LBUZKhRxPF3XUpBCjp4YzTKgLccjZhTSDM9YuVaPwxo", ("rebalance_liquidity",), "hp---ab--o-------"),
+    (
+        "whirLbMiicVdio4qvUfM5KAg6Ct8VwpYzGff3uctyCc",
+        ("reposition_liquidity_v2",),
+        "p---o-h-----ab-----",
+    ),
+)
 # A real transaction beyond this size adds time, not variety.
 MAX_SEED_BYTES = 12_000
 VOTE_LOGS = 2
@@ -40,7 +67,8 @@ def shared_data() -> Path | None:
 
 
 def made_transactions() -> list[bytes]:
-    """For each swap instruction of each venue one transaction that calls it, and one routed."""
+    """For each swap or liquidity instruction of each venue, and each liquidation, one transaction
+    that calls it, and one routed."""
     random = Random(0)
     calls: list[tuple[str, bytes, Sequence[int]]] = [
         (program, b"\x09", range(17)) for program in (RAYDIUM_V4, RAYDIUM_STABLE)
@@ -50,6 +78,12 @@ def made_transactions() -> list[bytes]:
             accounts = _accounts(shape)
             calls += [(program, bytes.fromhex(prefix), accounts) for prefix in prefixes]
     calls.append((RAYDIUM_CLMM, bytes.fromhex("457d73daf5baf2c4"), HOP))
+    lists = [(program, n, accounts) for ps, _, n, accounts, *_ in LAYOUTS for _, program in ps]
+    lists += [(program, name, accounts) for (_, program), name, accounts in LIQUIDATIONS]
+    lists += [(program, name, accounts) for program, names, accounts in TOLD for name in names]
+    for program, name, accounts in lists:
+        places = [LETTERS.get(letter, 7 + i % 17) for i, letter in enumerate(accounts)]
+        calls.append((program, leading(name), places))
     return [
         _transaction(*call, routed, random).SerializeToString()
         for call in calls
@@ -103,7 +137,10 @@ def _transaction(
     _add(group, TOKEN_PROGRAM, bytes([1, 4, 0]), b"\x03" + pack("<Q", amount_in), depth)
     checked = b"\x0c" + pack("<QB", amount_out, 9)
     _add(group, TOKEN_PROGRAM, bytes([5, 8, 2, 6]), checked, depth)
-    event = random.choice(EVENT_PREFIXES) + random.randbytes(300)
+    # Events name the pool, the position or the account at one of a few places.
+    named = keys[3] + keys[random.choice((3, 8, 0))] + keys[random.choice((8, 0))]
+    event = random.choice(EVENT_PREFIXES) + bytes(random.choice((0, 0, 9))) + named
+    event += random.randbytes(300)
     _add(group, PROGRAM, bytes([7]), bytes.fromhex("e445a52e51cb9a1d") + event, depth)
     ray_log = b"\x03" + pack("<7Q", amount_in, 0, 0, 0, 10**13, 10**13, amount_out)
     meta.log_messages.extend(

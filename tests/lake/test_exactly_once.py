@@ -30,7 +30,7 @@ from mevstream.topologies.chain import PARSED
 from mevstream.topologies.embedded import EmbeddedRuntime
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 from mevstream.topologies.sinks.clickhouse import ClickHouseSink
-from mevstream.topologies.sinks.columns import Run
+from mevstream.topologies.sinks.columns import PARSED_TABLES, Run
 from mevstream.topologies.sinks.lake.manifest import DataFile, Manifest
 from mevstream.topologies.sinks.lake.sink import LakeSink
 from mevstream.topologies.sinks.lake.storage import Folder, LakeError, Storage
@@ -109,7 +109,7 @@ def test_the_tables_are_those_of_an_embedded_run(tmp_path: Path, log: Log) -> No
             assert engine.rows(f"SELECT count() FROM {name}") == rows, name
 
 
-WARM_TABLES = ("transactions", "swaps", "market_data", "dead_letters", "slots")
+WARM_TABLES = (*PARSED_TABLES, "market_data", "dead_letters", "slots")
 # Of the write, or of Kafka, which the embedded run does not have.
 _OTHER = ("run_id", "version", "ingested_at", "seen", "kafka_partition", "kafka_offset")
 

@@ -25,7 +25,7 @@ from mevstream.settings import load_settings
 from mevstream.topologies.chain import CHAIN
 from mevstream.topologies.parsed.market import open_split
 from mevstream.topologies.raw.simulator import Simulator
-from mevstream.topologies.sinks.columns import Flush, Run
+from mevstream.topologies.sinks.columns import PARSED_TABLES, Flush, Run
 from partitioning.rules import HUBS, MINTS, check, made_batch, partition_of, rows
 
 SPLIT = open_split(HUBS)
@@ -44,7 +44,7 @@ def test_stored_rows_of_the_parts_are_those_of_the_whole(seed: int, partitions: 
 
     def stored(message: bytes) -> list[pa.RecordBatch]:
         flush = Flush([ParsedView(message)], ["no votes"], Run("run", 1))
-        return [flush.transactions(), flush.swaps()]
+        return [flush.rows(table) for table in PARSED_TABLES]
 
     for at, whole in enumerate(stored(data)):
         parts = [stored(part)[at].to_pylist() for part in SPLIT(data, partitions)]

@@ -6,14 +6,18 @@ The message is read with the ordinary protobuf class, not with the package's own
 from collections.abc import Iterable, Sequence
 
 from mevstream.cext.decoder import BatchDecoder
+from mevstream.codecs.parsed import LIQUIDITY_KINDS
 from mevstream.schemas import confirmed_block_pb2 as cb
 from mevstream.schemas import parsed_pb2, raw_pb2
+from reference.changes import Change, Liquidation
 from reference.decoder import Leg, Transaction
 from reference.transaction import base58
 
 NONE = 0xFFFFFFFF
 SUCCESS, VOTE = 1, 2
 RESERVES_KNOWN = 16
+FEE_TOLD, DELTA_TOLD = 32, 256
+NO_TICK = -(2**31)
 
 
 def batch(messages: Iterable[bytes], slot: int = 1) -> parsed_pb2.ParsedBatch:
@@ -84,3 +88,53 @@ def _name(parsed: parsed_pb2.ParsedBatch, index: int) -> str | None:
 
 def _reserve(parsed: parsed_pb2.ParsedBatch, leg: int, amount: int) -> int | None:
     return amount if parsed.swap_flags[leg] & RESERVES_KNOWN else None
+
+
+def changes(message: cb.ConfirmedTransaction) -> list[Change]:
+    """The liquidity columns of one transaction, in their order."""
+    parsed = batch([message.SerializeToString()])
+    assert not any(parsed.liquidity_tx)
+    return [
+        Change(
+            outer=parsed.liquidity_outer[i],
+            inner=None if parsed.liquidity_inner[i] == NONE else parsed.liquidity_inner[i],
+            kind=LIQUIDITY_KINDS[parsed.liquidity_kind[i]],
+            venue=parsed.names[parsed.liquidity_venue[i]],
+            pool=_key(parsed, parsed.liquidity_pool[i]),
+            position=_key(parsed, parsed.liquidity_position[i]),
+            owner=_key(parsed, parsed.liquidity_owner[i]),
+            amount_a=parsed.liquidity_amount_a[i],
+            amount_b=parsed.liquidity_amount_b[i],
+            lower=_tick(parsed.liquidity_lower[i]),
+            upper=_tick(parsed.liquidity_upper[i]),
+            delta=parsed.liquidity_delta_high[i] << 64 | parsed.liquidity_delta_low[i]
+            if parsed.liquidity_flags[i] & DELTA_TOLD
+            else None,
+        )
+        for i in range(len(parsed.liquidity_tx))
+    ]
+
+
+def liquidations(message: cb.ConfirmedTransaction) -> list[Liquidation]:
+    """The liquidation columns of one transaction, in their order."""
+    parsed = batch([message.SerializeToString()])
+    assert not any(parsed.liquidation_tx)
+    return [
+        Liquidation(
+            outer=parsed.liquidation_outer[i],
+            inner=None if parsed.liquidation_inner[i] == NONE else parsed.liquidation_inner[i],
+            protocol=parsed.names[parsed.liquidation_protocol[i]],
+            liquidator=_key(parsed, parsed.liquidation_liquidator[i]),
+            account=_key(parsed, parsed.liquidation_account[i]),
+            repay_mint=_key(parsed, parsed.liquidation_repay_mint[i]),
+            collateral_mint=_key(parsed, parsed.liquidation_collateral_mint[i]),
+            repay_amount=parsed.liquidation_repay_amount[i],
+            collateral_amount=parsed.liquidation_collateral_amount[i],
+            fee=parsed.liquidation_fee[i] if parsed.liquidation_flags[i] & FEE_TOLD else None,
+        )
+        for i in range(len(parsed.liquidation_tx))
+    ]
+
+
+def _tick(value: int) -> int | None:
+    return None if value == NO_TICK else value

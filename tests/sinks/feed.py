@@ -13,11 +13,15 @@ from mevstream.topologies.parsed.market import open_split
 from mevstream.topologies.parsed.stage import parse
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 from mevstream.topologies.sinks.clickhouse import ClickHouseSink
+from mevstream.topologies.sinks.columns import PARSED_TABLES
 from mevstream.topologies.sinks.stream import Delivery
 from mevstream.topologies.sinks.warm import WarmItem, WarmSink
 
-VIEWS = ("v_slots", "v_transactions_all", "v_transactions", "v_swaps_all", "v_swaps")
-TABLES = ("slots", "transactions", "swaps", "market_data", "dead_letters")
+VIEWS = (
+    *("v_slots", "v_transactions_all", "v_transactions", "v_swaps_all", "v_swaps"),
+    *("v_liquidity_all", "v_liquidity", "v_liquidation_events_all", "v_liquidation_events"),
+)
+TABLES = ("slots", *PARSED_TABLES, "market_data", "dead_letters")
 
 
 class Feed:

@@ -9,9 +9,10 @@ import pytest
 from mevstream.topologies.embedded import EmbeddedRuntime, Totals
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 from mevstream.topologies.sinks.clickhouse import ClickHouseSink, Limits, Stored
+from mevstream.topologies.sinks.columns import PARSED_TABLES
 from store.synthetic import stand_in
 
-TABLES = ("slots", "transactions", "swaps", "market_data", "dead_letters")
+TABLES = ("slots", *PARSED_TABLES, "market_data", "dead_letters")
 # What differs between two runs over the same input.
 VOLATILE = "run_id, version, ingested_at"
 

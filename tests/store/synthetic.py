@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from mevstream.codecs.parsed import encode_parsed
+from mevstream.codecs.parsed import KEY_COLUMNS, NAME_COLUMNS, SCHEMA, encode_parsed
 from mevstream.schemas.raw_pb2 import Commitment, RawBatch
 from mevstream.topologies.chain import CHAIN, DEAD_LETTER, PARSED, RAW, SLOTS, Link
 from mevstream.topologies.parsed.stage import parse
@@ -153,12 +153,33 @@ def parsed(batch: RawBatch, tx_index: "np.ndarray", seeds: Sequence[int]) -> byt
         },
         "swap_price_after": np.where(rng.random(m) < 0.2, np.nan, rng.random(m)),
     }
+    for table, most in (("liquidity", 5), ("liquidation", 4)):
+        # More than on mainnet, so that the smallest test has some.
+        txs = np.flatnonzero(success & ~vote & (rng.random(n) < 0.3)).astype(np.uint32)
+        columns |= other_rows(rng, table, txs, len(keys), most)
     envelope = {
         field.name: getattr(batch, field.name)
         for field in RawBatch.DESCRIPTOR.fields
         if field.name not in ("transactions", "tx_index", "first_index")
     }
     return encode_parsed({**envelope, "names": [*VENUES, *ROUTERS]}, columns)
+
+
+def other_rows(
+    rng: "np.random.Generator", table: str, txs: "np.ndarray", n_keys: int, kinds: int
+) -> "dict[str, np.ndarray]":
+    """Columns of a table with a row for each of some transactions."""
+    columns: dict[str, np.ndarray] = {}
+    for name, dtype in SCHEMA.columns.items():
+        if not name.startswith(f"{table}_") or name.endswith("_replica"):
+            continue
+        most = {8: 2**62, 4: 256}[dtype.itemsize]
+        if name in KEY_COLUMNS or name in NAME_COLUMNS or name == f"{table}_kind":
+            most = n_keys if name in KEY_COLUMNS else len(VENUES)
+            most = kinds if name == f"{table}_kind" else most
+        values = rng.integers(0, most, len(txs)).astype(dtype)
+        columns[name] = values - dtype.type(100) if dtype.kind == "i" else values
+    return columns | {f"{table}_tx": txs}
 
 
 def stand_in() -> tuple[Link, ...]:

@@ -11,7 +11,7 @@ import pytest
 from mevstream.errors import MevstreamError
 from mevstream.topologies.sinks import migrations
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
-from mevstream.topologies.sinks.columns import SWAPS, TRANSACTIONS
+from mevstream.topologies.sinks.columns import PARSED_TABLES
 
 SNAPSHOT = Path(__file__).with_name("schema.txt")
 
@@ -81,16 +81,14 @@ def test_trades_have_the_columns_of_dune(engine: ChdbEngine) -> None:
     assert [name for name, *_ in engine.rows("DESCRIBE TABLE dex_solana_trades")] == DUNE
 
 
-@pytest.mark.parametrize(("table", "mapped"), [("transactions", TRANSACTIONS), ("swaps", SWAPS)])
-def test_every_column_is_written(
-    engine: ChdbEngine, table: str, mapped: tuple[object, ...]
-) -> None:
+@pytest.mark.parametrize("table", PARSED_TABLES)
+def test_every_column_is_written(engine: ChdbEngine, table: str) -> None:
     migrations.migrate(engine)
     columns = engine.rows(
         f"SELECT name FROM system.columns WHERE table = '{table}' AND default_kind = ''"
         " AND database = currentDatabase()"
     )
-    names = [getattr(column, "name", None) for column in mapped]
+    names = [getattr(column, "name", None) for column in PARSED_TABLES[table][1]]
     assert sorted(names, key=str) == sorted(name for (name,) in columns)
 
 

@@ -1,7 +1,8 @@
 """The warm store's sink: the topics of the chain become rows of ClickHouse.
 
 A slot is stored in this order: whatever the store has of another block of that slot goes, the
-slot's row first; its transactions, swaps, candles and dead letters come; its row in `slots` last.
+slot's row first; its transactions, what they did, candles and dead letters come; its row in
+`slots` last.
 That row is the commit mark. A slot that has one is complete and is skipped when it comes again; a
 slot that has none was cut off, and the next writer removes what there is of it. So whatever is run
 twice, or killed and run again, leaves the rows of one run.
@@ -29,7 +30,7 @@ from mevstream.schemas.slots_pb2 import SlotStatus
 from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, SLOTS, Record
 from mevstream.topologies.sinks import engine, migrations
 from mevstream.topologies.sinks.base import Sink
-from mevstream.topologies.sinks.columns import NO_KEY, Flush, Rows, Run
+from mevstream.topologies.sinks.columns import NO_KEY, PARSED_TABLES, Flush, Rows, Run
 from mevstream.topologies.sinks.market import market_rows
 from mevstream.topologies.sinks.rows import dead_letter_rows, slot_rows
 from mevstream.topologies.sinks.statements import (
@@ -42,7 +43,7 @@ from mevstream.topologies.sinks.statements import (
     new_letters,
 )
 
-ROW_TABLES = ("swaps", "transactions", "market_data", "dead_letters")
+ROW_TABLES = (*PARSED_TABLES, "market_data", "dead_letters")
 
 
 class Engine(engine.Engine, Protocol):
@@ -252,9 +253,9 @@ class ClickHouseSink(Sink):
         if views:
             flush = Flush(views, self._rows_of(views, plan.known), plan.run)
             stored.transactions, stored.swaps = flush.n_transactions, flush.n_swaps
-            # Swaps first: a single transaction that the store has needs nothing more.
-            self._insert("swaps", flush.swaps(), plan)
-            self._insert("transactions", flush.transactions(), plan)
+            for table in PARSED_TABLES:
+                if flush.size(table):
+                    self._insert(table, flush.rows(table), plan)
         candles = market_rows(
             buffer.features, plan.run, lambda slot: plan.keep.get(_block(slot), False)
         )
@@ -341,10 +342,12 @@ class ClickHouseSink(Sink):
                 f"DELETE FROM {table} WHERE slot != 0 "
                 "AND (chain, slot) NOT IN (SELECT chain, slot FROM slots)"
             )
-        self._engine.execute(
-            f"DELETE FROM swaps WHERE {SINGLE} AND (chain, slot, signature) NOT IN "
-            f"(SELECT chain, slot, signature FROM transactions WHERE {SINGLE})"
-        )
+        for table in PARSED_TABLES:
+            if table != "transactions":
+                self._engine.execute(
+                    f"DELETE FROM {table} WHERE {SINGLE} AND (chain, slot, signature) NOT IN "
+                    f"(SELECT chain, slot, signature FROM transactions WHERE {SINGLE})"
+                )
 
 
 _MessageT = TypeVar("_MessageT", SlotStatus, DeadLetter)

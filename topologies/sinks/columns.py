@@ -1,7 +1,7 @@
 """How ParsedBatch columns become rows of the warm store: the mapping, and its execution.
 
-TRANSACTIONS and SWAPS name each table column once, with where it comes from. Everything is numpy
-on whole flushes of many batches: nothing is done per row in Python.
+TRANSACTIONS, SWAPS, LIQUIDITY and LIQUIDATIONS name each table column once, with where it comes
+from. Everything is numpy on whole flushes of many batches: nothing is done per row in Python.
 """
 
 # The stubs of pyarrow leave the parameters of its generic classes open.
@@ -17,7 +17,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mevstream.cext.gather import Messages
-from mevstream.codecs.parsed import VOTE, ParsedMessage, open_parsed
+from mevstream.codecs.parsed import (
+    LIQUIDATION_KINDS,
+    LIQUIDITY_KINDS,
+    VOTE,
+    ParsedMessage,
+    open_parsed,
+)
 
 SCHEMA_VERSION = 1
 """Written to every row; changes when the meaning of a column does."""
@@ -58,12 +64,12 @@ class Column:
 
 
 class Flush:
-    """The batches that are written together, seen as two tables.
+    """The batches that are written together, seen as the tables of PARSED_TABLES.
 
-    `rows` tells for each batch which of its transactions become rows; their swap legs do, too.
+    `rows` tells for each batch which of its transactions become rows; what they did does, too.
     Of a part of a batch only the rows at home do: of every row there is one part where it is.
     A vote that swaps is kept in any case. Column methods return arrays with a value per kept
-    transaction (tx_*) or kept swap leg (swap_*).
+    row of the column's table.
     """
 
     def __init__(self, batches: Sequence[ParsedMessage], rows: Sequence[Rows], run: Run) -> None:
@@ -129,12 +135,18 @@ class Flush:
         return np.array(codes, dtype=np.int32), unique
 
     def transactions(self) -> pa.RecordBatch:
-        return self._record_batch(TRANSACTIONS)
+        return self.rows("transactions")
 
     def swaps(self) -> pa.RecordBatch:
-        return self._record_batch(SWAPS)
+        return self.rows("swaps")
 
-    def _record_batch(self, columns: Sequence[Column]) -> pa.RecordBatch:
+    def size(self, table: str) -> int:
+        """How many rows a table of PARSED_TABLES gets."""
+        return self._sizes[PARSED_TABLES[table][0]]
+
+    def rows(self, table: str) -> pa.RecordBatch:
+        """The rows of a table of PARSED_TABLES."""
+        columns = PARSED_TABLES[table][1]
         return record_batch(
             {column.name: (column.type, column.compute(self)) for column in columns}
         )
@@ -219,12 +231,38 @@ def _key(name: str, source: str) -> Column:
     return Column(name, KEY, lambda flush: flush.key(source))
 
 
-def _of_transaction(name: str, type_: pa.DataType, source: str, table: str = "swap") -> Column:
+def _of_transaction(name: str, type_: pa.DataType, source: str, table: str) -> Column:
     return Column(name, type_, lambda flush: flush.of_transaction(source, table))
 
 
 def _name(name: str, source: str) -> Column:
     return Column(name, NAME, lambda flush: flush.name(source))
+
+
+def _kind(source: str, names: Sequence[str]) -> Column:
+    """The column `kind`: a number as its name; one that is newer than this program as unknown."""
+    known = [*names, "unknown"]
+    return Column(
+        "kind",
+        NAME,
+        lambda flush: (np.minimum(flush.value(source), len(names)).astype(np.int32), known),
+    )
+
+
+def _place(table: str) -> tuple[Column, ...]:
+    """Where in the slot a row of a table stands."""
+    return (
+        _of_transaction("tx_index", _U32, "tx_index", table),
+        _value("ix_outer", _U32, f"{table}_outer"),
+        _value("ix_inner", _I32, f"{table}_inner"),
+        _value("leg", _U32, f"{table}_leg"),
+        Column(
+            "signature", SIGNATURE, lambda flush: items(flush.of_transaction("tx_signature", table))
+        ),
+        Column("fee_payer", KEY, lambda flush: flush.key("tx_payer", each=table)),
+        _of_transaction("tx_fee", _U64, "tx_fee", table),
+        _of_transaction("tx_tip", _U64, "tx_tip", table),
+    )
 
 
 def _custom_error(flush: Flush) -> Array:
@@ -238,7 +276,7 @@ _CUSTOM = 25
 
 
 def _common(table: str) -> tuple[Column, ...]:
-    """Columns of both tables, from the envelope and the run."""
+    """Columns of all tables, from the envelope and the run."""
     return (
         Column("chain", NAME, lambda flush: flush.label(table, lambda view: view.chain)),
         Column(
@@ -302,19 +340,12 @@ TRANSACTIONS: tuple[Column, ...] = (
 
 SWAPS: tuple[Column, ...] = (
     *_common("swap"),
-    _of_transaction("tx_index", _U32, "tx_index"),
-    _value("ix_outer", _U32, "swap_outer"),
-    _value("ix_inner", _I32, "swap_inner"),
-    _value("leg", _U32, "swap_leg"),
-    Column(
-        "signature", SIGNATURE, lambda flush: items(flush.of_transaction("tx_signature", "swap"))
-    ),
+    *_place("swap"),
     _name("venue", "swap_venue"),
     _name("router", "swap_router"),
     _key("program", "swap_program"),
     _key("pool", "swap_pool"),
     _key("trader", "swap_trader"),
-    Column("fee_payer", KEY, lambda flush: flush.key("tx_payer", each="swap")),
     _key("mint_in", "swap_mint_in"),
     _key("mint_out", "swap_mint_out"),
     _key("vault_in", "swap_vault_in"),
@@ -329,7 +360,50 @@ SWAPS: tuple[Column, ...] = (
     _value("reserve_out", _U64, "swap_reserve_out"),
     _value("fee", _U64, "swap_fee"),
     _value("price_after", pa.float64(), "swap_price_after"),
-    _of_transaction("tx_fee", _U64, "tx_fee"),
-    _of_transaction("tx_tip", _U64, "tx_tip"),
     _value("flags", pa.uint16(), "swap_flags"),
 )
+
+LIQUIDITY: tuple[Column, ...] = (
+    *_common("liquidity"),
+    *_place("liquidity"),
+    _kind("liquidity_kind", LIQUIDITY_KINDS),
+    _name("venue", "liquidity_venue"),
+    *(_key(name, f"liquidity_{name}") for name in ("program", "pool", "position", "owner")),
+    *(_key(name, f"liquidity_{name}") for name in ("mint_a", "mint_b")),
+    *(_value(f"decimals_{side}", pa.uint8(), f"liquidity_decimals_{side}") for side in "ab"),
+    *(
+        _value(f"{name}_{side}", _U64, f"liquidity_{name}_{side}")
+        for name in ("amount", "fee", "reserve")
+        for side in "ab"
+    ),
+    _value("delta_low", _U64, "liquidity_delta_low"),
+    _value("delta_high", _U64, "liquidity_delta_high"),
+    *(_value(name, _I32, f"liquidity_{name}") for name in ("lower", "upper", "tick")),
+    _value("flags", pa.uint16(), "liquidity_flags"),
+)
+
+LIQUIDATIONS: tuple[Column, ...] = (
+    *_common("liquidation"),
+    *_place("liquidation"),
+    _kind("liquidation_kind", LIQUIDATION_KINDS),
+    _name("protocol", "liquidation_protocol"),
+    *(_key(name, f"liquidation_{name}") for name in ("program", "liquidator", "account", "owner")),
+    *(_key(name, f"liquidation_{name}") for name in ("repay_mint", "collateral_mint")),
+    _value("repay_decimals", pa.uint8(), "liquidation_repay_decimals"),
+    _value("collateral_decimals", pa.uint8(), "liquidation_collateral_decimals"),
+    _value("repay_market", _I32, "liquidation_repay_market"),
+    _value("collateral_market", _I32, "liquidation_collateral_market"),
+    _value("repay_amount", _U64, "liquidation_repay_amount"),
+    _value("collateral_amount", _U64, "liquidation_collateral_amount"),
+    _value("fee", _U64, "liquidation_fee"),
+    _value("flags", pa.uint16(), "liquidation_flags"),
+)
+
+PARSED_TABLES: Mapping[str, tuple[str, tuple[Column, ...]]] = {
+    "swaps": ("swap", SWAPS),
+    "liquidity": ("liquidity", LIQUIDITY),
+    "liquidations": ("liquidation", LIQUIDATIONS),
+    "transactions": ("tx", TRANSACTIONS),
+}
+"""The tables that are made of ParsedBatch: which of its tables, and the columns. In the order in
+which they are written: a transaction that is stored needs nothing more."""

@@ -31,7 +31,7 @@ from mevstream.schemas.slots_pb2 import SlotStatus
 from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, SLOTS
 from mevstream.topologies.parsed.slots import batch_status
 from mevstream.topologies.sinks import migrations
-from mevstream.topologies.sinks.columns import Flush, Rows, Run, key_bytes
+from mevstream.topologies.sinks.columns import PARSED_TABLES, Flush, Rows, Run, key_bytes
 from mevstream.topologies.sinks.engine import Engine
 from mevstream.topologies.sinks.market import market_rows
 from mevstream.topologies.sinks.parts import (
@@ -176,10 +176,9 @@ class _Store:
             "all" if self._votes or not batch.blockhash else "no votes" for batch in batches
         ]
         flush = Flush(batches, rows, self._run)
-        if flush.n_swaps:
-            self._engine.insert("swaps", flush.swaps(), self._token(batches))
-        if flush.n_transactions:
-            self._engine.insert("transactions", flush.transactions(), self._token(batches))
+        for table in PARSED_TABLES:
+            if flush.size(table):
+                self._engine.insert(table, flush.rows(table), self._token(batches))
         self._stored.transactions, self._stored.swaps = flush.n_transactions, flush.n_swaps
 
     def _write_marks(self, plan: Plan) -> None:
@@ -200,7 +199,7 @@ class _Store:
             statuses, versions = [state.status for state in rows], [state.version for state in rows]
             self._engine.insert("slots", slot_rows(statuses, self._run, versions), "")
         if gathered:
-            for table in ("swaps", "transactions"):
+            for table in PARSED_TABLES:
                 self._engine.execute(f"DELETE FROM {table} WHERE {among(gathered)} AND {SINGLE}")
         remove_blocks(self._engine, replaced)
         self._stored.slots += len(rows)

@@ -24,7 +24,7 @@ from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.slots_pb2 import SlotStatus
 from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, SLOTS
 from mevstream.topologies.sinks.columns import (
-    SWAPS,
+    PARSED_TABLES,
     TRANSACTIONS,
     Column,
     Flush,
@@ -137,12 +137,16 @@ TABLES: Mapping[str, Table] = {
             key=_BLOCK,
             unique=("signature",),
         ),
-        Table(
-            "swaps",
-            _of_columns(SWAPS),
-            order=("slot", "tx_index", "ix_outer", "ix_inner", "leg"),
-            key=(*_BLOCK, "ix_outer", "ix_inner", "leg"),
-            unique=("signature",),
+        *(
+            Table(
+                name,
+                _of_columns(columns),
+                order=("slot", "tx_index", "ix_outer", "ix_inner", "leg"),
+                key=(*_BLOCK, "ix_outer", "ix_inner", "leg"),
+                unique=("signature",),
+            )
+            for name, (_, columns) in PARSED_TABLES.items()
+            if name != "transactions"
         ),
         Table(
             "market_data",
@@ -174,7 +178,9 @@ def _read_parsed(delivery: Delivery) -> Part:
     # The rows of a block, or of single transactions, that the record holds.
     rows = parsed_column(batch, "tx_index" if batch.blockhash else "tx_signature")
     envelope = (batch.chain, batch.slot, batch.seq, batch.blockhash, batch.n_swaps)
-    digest = hashlib.blake2b(repr((*envelope, batch.n_malformed)).encode(), digest_size=16)
+    more = (batch.n_liquidity, batch.n_liquidations)
+    envelope = (*envelope, *(more if any(more) else ()), batch.n_malformed)
+    digest = hashlib.blake2b(repr(envelope).encode(), digest_size=16)
     digest.update(rows.data)
     return _part(
         delivery,
@@ -240,8 +246,8 @@ def _parsed_rows(
         # As in the warm store: who asks for single transactions wants them, votes too.
         rows: list[Rows] = ["all" if votes or not b.blockhash else "no votes" for b in batches]
         flush = Flush(batches, rows, run)
-        yield "transactions", _finished(TABLES["transactions"], flush.transactions(), run)
-        yield "swaps", _finished(TABLES["swaps"], flush.swaps(), run)
+        for table in PARSED_TABLES:
+            yield table, _finished(TABLES[table], flush.rows(table), run)
 
 
 def _whole_slots(batches: list[ParsedMessage]) -> Iterator[list[ParsedMessage]]:
