@@ -94,6 +94,7 @@ class SinkRunner(Generic[Item]):
         self._committing = False
         self._commit_after = 0.0
         self._commits = CommitWatch()
+        self._joined = 0
         self._leaving = False
         self._kafka_error_at = 0.0
         # What the client said last, if nothing has come from the broker since.
@@ -107,8 +108,8 @@ class SinkRunner(Generic[Item]):
         False where there was not enough time for it, and what is missing comes again.
 
         Raises MevstreamError where Kafka, the topics or the store are not there at the start, and
-        where the group does not take this member any more, or none of its commits. Later the store,
-        or the broker, may be away for as long as it likes.
+        where the group does not take this member any more. Later the store, or the broker, may be
+        away for as long as it likes.
         """
         partitions = self._check_topics()[self._dead_letters]
         self._letters = DeadLetters(self._servers, partitions, topic=self._dead_letters)
@@ -126,6 +127,31 @@ class SinkRunner(Generic[Item]):
                 self._sink.close()
 
     def _consume(self, stop: Callable[[], bool]) -> bool:
+        drained = False
+        self._join()
+        try:
+            while not stop():
+                if self._commits.refused:
+                    self._join_anew()
+                self._step()
+            drained = self._drain()
+        finally:
+            self._leaving = True
+            closing = self._close(self._consumer)
+            closing.join(_CLOSE_SECONDS)
+            if closing.is_alive():
+                self._log.error("the group could not be left in time", seconds=_CLOSE_SECONDS)
+        self._log.info("sink ended", everything_stored=drained)
+        return drained
+
+    def _join(self) -> None:
+        self._joined += 1
+        number = self._joined
+
+        def current(method: Callable[..., None]) -> Callable[..., None]:
+            """What a member says that was left behind concerns nobody."""
+            return lambda *told: method(*told) if number == self._joined else None
+
         self._consumer: Any = Consumer(
             {
                 "bootstrap.servers": self._servers,
@@ -139,46 +165,42 @@ class SinkRunner(Generic[Item]):
                 "fetch.message.max.bytes": 4 << 20,
                 "socket.connection.setup.timeout.ms": 5000,
                 "reconnect.backoff.max.ms": 1000,
-                "error_cb": self._client_error,
-                "on_commit": self._commit_answered,
+                "error_cb": current(self._client_error),
+                "on_commit": current(self._commit_answered),
                 # What goes wrong comes to error_cb; the log would go to stderr beside ours.
                 "log_level": 0,
             }
         )
-        drained = False
-        try:
-            self._consumer.subscribe(
-                list(self._sink.topics),
-                on_assign=self._assigned,
-                on_revoke=self._revoked,
-                on_lost=self._lost,
-            )
-            self._log.info("sink started", group=self._group, topics=self._sink.topics)
-            while not stop():
-                self._step()
-            drained = self._drain()
-        finally:
-            self._leaving = True
-            self._leave()
-        self._log.info("sink ended", everything_stored=drained)
-        return drained
+        self._consumer.subscribe(
+            list(self._sink.topics),
+            on_assign=current(self._assigned),
+            on_revoke=current(self._revoked),
+            on_lost=current(self._lost),
+        )
+        self._log.info("sink started", group=self._group, topics=self._sink.topics)
 
-    def _leave(self) -> None:
-        """Leaves the group. The client may take for ever (seen with librdkafka 2.16, while the
-        group was moving partitions): the group then misses this member after its session."""
-        closing = threading.Thread(target=self._consumer.close, daemon=True)
+    def _join_anew(self) -> None:
+        """Leaves a membership behind that is dead without knowing (see `CommitWatch`)."""
+        self._log.error(
+            "records come and commits are not taken: joining the group anew",
+            seconds=self._commits.seconds,
+        )
+        self._lost(self._consumer, [TopicPartition(*place) for place in self._owned])
+        self._committing = self._held_back = False
+        self._commits.answered()
+        old = self._consumer
+        self._join()
+        self._close(old)
+
+    def _close(self, consumer: Any) -> threading.Thread:
+        """Leaves the group, for which the client may take for ever: then the group misses this
+        member after its session."""
+        closing = threading.Thread(target=consumer.close, daemon=True)
         closing.start()
-        closing.join(_CLOSE_SECONDS)
-        if closing.is_alive():
-            self._log.error("the group could not be left in time", seconds=_CLOSE_SECONDS)
+        return closing
 
     def _step(self) -> None:
         self._heartbeat.beat()
-        if self._commits.refused:
-            raise MevstreamError(
-                f"consumer group {self._group}: records come, and no offset could be committed for "
-                f"{self._commits.seconds:.0f} s: start this sink again"
-            )
         self._settle()
         if self._storing is None and self._filling.reached and self._due_in() <= 0:
             self._hand_over()
