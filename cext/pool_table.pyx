@@ -6,13 +6,13 @@ for a candle has to tell all of its slot. Nothing depends on addresses, hashes o
 legs in the same order give the same columns.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.math cimport INFINITY, NAN, isnan
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
+from mevstream.cext.arrays cimport at32, at64, at_f64, memory
 from mevstream.cext.columns cimport (
     MAX_NAMES,
     Columns,
@@ -36,7 +36,7 @@ from mevstream.cext.pair_index cimport (
     index_remove,
     pair_hash,
 )
-from mevstream.cext.wire cimport mv_equal32, mv_u32, mv_u64
+from mevstream.cext.wire cimport mv_equal32
 
 import os
 
@@ -179,32 +179,6 @@ cdef struct Leg:
     double price
     double price_after
     double impact
-
-
-cdef const uint8_t* memory(array, Py_ssize_t size, bint writable=False) except? NULL:
-    """The memory of a contiguous array of at least that many bytes, which the caller holds."""
-    cdef Py_buffer buffer
-    PyObject_GetBuffer(array, &buffer, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
-    cdef const uint8_t* start = <const uint8_t*>buffer.buf
-    cdef Py_ssize_t length = buffer.len
-    PyBuffer_Release(&buffer)
-    if length < size:
-        raise ValueError(f"{length} bytes where {size} are needed")
-    return start
-
-
-cdef inline uint32_t at32(const uint8_t* column, Py_ssize_t i) noexcept nogil:
-    return mv_u32(column + 4 * i)
-
-
-cdef inline uint64_t at64(const uint8_t* column, Py_ssize_t i) noexcept nogil:
-    return mv_u64(column + 8 * i)
-
-
-cdef inline double at_f64(const uint8_t* column, Py_ssize_t i) noexcept nogil:
-    cdef double value
-    memcpy(&value, column + 8 * i, 8)
-    return value
 
 
 cdef inline double price_or_nan(double value) noexcept nogil:

@@ -1,0 +1,1 @@
+"""mev.opportunities: what happened, what could be taken, and the pool states behind both."""
