@@ -204,7 +204,7 @@ cdef void cut_rate_by_output(Known* known, const Curve* before, const Told* leg)
     cdef double reserve_in = <double>before.reserve[leg.side]
     cdef double reserve_out = <double>before.reserve[1 - leg.side]
     cdef double out = <double>leg.amount_out, least, most
-    if leg.mode == EXACT_OUT or out + 1.0 >= reserve_out:
+    if leg.mode == EXACT_OUT or out + 1.0 >= reserve_out or leg.net_in >> 62:
         return
     least = reserve_in * out / (reserve_out - out)
     most = reserve_in * (out + 1.0) / (reserve_out - out - 1.0)
