@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.harness import Report, interleaved
-from mevstream.topologies.raw.simulator import Block, Simulator
+from mevstream.topologies.raw.simulator import Block, MevConfig, Simulator, SimulatorConfig
 from mevstream.topologies.raw.simulator.output import yellowstone_update
 
 SLOTS = 40
@@ -13,14 +13,17 @@ WARM_UP = 400
 
 def run() -> Report:
     """Each row is SLOTS slots of the default mix, in steady state."""
-    simulator = Simulator()
-    for _ in simulator.blocks(WARM_UP):
-        pass
+    simulator, with_agents = Simulator(), Simulator(SimulatorConfig(mev=MevConfig()))
+    for one in (simulator, with_agents):
+        for _ in one.blocks(WARM_UP):
+            pass
     done = {"transactions": 0, "bytes": 0}
 
-    def each(use: Callable[[Block], object]) -> Callable[[], None]:
+    def each(
+        use: Callable[[Block], object], source: Simulator = simulator
+    ) -> Callable[[], None]:  # fmt: skip
         def slots() -> None:
-            for block in simulator.blocks(SLOTS):
+            for block in source.blocks(SLOTS):
                 use(block)
                 done["transactions"] += block.counts["transactions"]
                 done["bytes"] += len(block.data)
@@ -32,10 +35,11 @@ def run() -> Report:
             "blocks": each(lambda block: block.data),
             "blocks and truth": each(lambda block: block.truth),
             "blocks as Yellowstone updates": each(yellowstone_update),
+            "blocks with agents": each(lambda block: block.opportunities, with_agents),
         },
         rounds=15,
     )
-    calls = 3 * (15 + 3)
+    calls = 4 * (15 + 3)
     per_row = done["transactions"] / calls
     facts: dict[str, str | int | float] = {
         "transactions a row": round(per_row),

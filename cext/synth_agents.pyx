@@ -25,12 +25,13 @@ cdef extern from *:
 
 cdef enum:
     HOPS = 4
-    EXTRAS = 8
+    # Registers from R_EXTRA on; those beyond the first eight only where there are no legs.
+    EXTRAS = 24
 # A first look at a cycle takes this part of the first reserve.
 cdef uint64_t GLANCE = 20_000
 # The golden section of an interval, and how often it is taken.
 cdef double GOLDEN = 0.6180339887498949
-cdef int SECTIONS = 36
+cdef int SECTIONS = 24
 
 
 cdef object wide(u128 a):
@@ -62,8 +63,8 @@ cdef class Agents(Synth):
         cdef Template* t = self.templates.get(number)
         cdef int k, done
         cdef uint64_t* f
-        if len(extras) > EXTRAS:
-            raise ValueError(f"more than {EXTRAS} extra amounts")
+        if len(extras) > (EXTRAS if t.n_legs == 0 else R_LEG - R_EXTRA):
+            raise ValueError("too many extra amounts")
         for k in range(len(extras)):
             self.r[R_EXTRA + k] = extras[k]
         self.r[R_AMOUNT] = amount
@@ -173,12 +174,12 @@ cdef class Agents(Synth):
         """What a cycle gives beyond `amount`; far below zero where it cannot be done."""
         return self.gain(cycle, amount)
 
-    def find_cycle(self, int start, bint quiet):
-        """Number of the first cycle from `start` on, around, that gains and whose pools are free
-        (`is_free`); -1 where there is none."""
+    def find_cycle(self, int start, int most, bint quiet):
+        """Number of the first of `most` cycles from `start` on, around, that gains and whose pools are
+        free (`is_free`); -1 where there is none."""
         cdef int n = <int>self.cycles.shape[0], i, k, at, pool
         cdef bint free
-        for i in range(n):
+        for i in range(min(n, most)):
             at = (start + i) % n
             free = True
             for k in range(HOPS):
@@ -253,14 +254,21 @@ cdef class Agents(Synth):
             raise ValueError("tick outside the pool's table")
         return wide(self.pools.tick_price(pool, tick - pool.first_tick))
 
-    def watch(self, int number, int lower, int upper):
-        """Counts the fees of both tokens per unit of liquidity between two ticks from now on."""
+    def watch(self, int number, int which, int lower, int upper):
+        """Counts the fees of both tokens per unit of liquidity between two ticks from now on. Which:
+        0 or 1, of the two that a pool can count at once."""
         cdef Pool* pool = self.item(number)
-        pool.watch_low = self.pools.tick_price(pool, lower - pool.first_tick)
-        pool.watch_high = self.pools.tick_price(pool, upper - pool.first_tick)
-        pool.growth[0] = pool.growth[1] = 0
+        if not 0 <= which < 2:
+            raise IndexError(which)
+        if not pool.first_tick <= lower < upper < pool.first_tick + pool.n_ticks:
+            raise ValueError("ticks outside the pool's table")
+        pool.watch_low[which] = self.pools.tick_price(pool, lower - pool.first_tick)
+        pool.watch_high[which] = self.pools.tick_price(pool, upper - pool.first_tick)
+        pool.growth[which][0] = pool.growth[which][1] = 0
 
-    def watched(self, int number):
+    def watched(self, int number, int which):
         """The two counts, Q64.64."""
         cdef Pool* pool = self.item(number)
-        return wide(pool.growth[0]), wide(pool.growth[1])
+        if not 0 <= which < 2:
+            raise IndexError(which)
+        return wide(pool.growth[which][0]), wide(pool.growth[which][1])

@@ -6,7 +6,7 @@ from libc.string cimport memcpy
 from mevstream.cext.fields cimport put_varint
 from mevstream.cext.synth_encode cimport put_decimal, put_ui_amount
 from mevstream.cext.synth_types cimport (
-    EFFECT_LAMPORTS, EFFECT_RENT, EFFECT_SYNC, EFFECT_TOKENS, Effect, Template,
+    EFFECT_BURN, EFFECT_LAMPORTS, EFFECT_RENT, EFFECT_SYNC, EFFECT_TOKENS, Effect, Template,
 )
 
 import numpy as np
@@ -83,6 +83,8 @@ cdef class Ledger:
             elif e.kind == EFFECT_RENT:
                 self.lamports[source] -= RENT
                 self.lamports[destination] += RENT
+            elif e.kind == EFFECT_BURN:
+                self.amounts[source] -= amount
             elif e.kind == EFFECT_SYNC:
                 self.amounts[source] = self.lamports[source] - RENT
             else:

@@ -10,7 +10,7 @@ from libc.string cimport memset
 
 from mevstream.cext.synth_ledger cimport Ledger
 from mevstream.cext.synth_types cimport (
-    DLMM, L_BIN_AFTER, L_BIN_BEFORE, L_CREATOR, L_FEE, L_GROWTH, L_IN, L_IN_FEE, L_IN_NET,
+    DLMM, L_BIN_AFTER, L_BIN_BEFORE, L_CREATOR, L_FEE, L_GROWTH, L_GROWTH_2, L_IN, L_IN_FEE, L_IN_NET,
     L_LIQUIDITY, L_LIQUIDITY_AFTER, L_LP, L_OUT, L_OUT_FEE, L_OUT_NET, L_PROTOCOL, L_QUOTE,
     L_QUOTE_WITH_LP, L_REAL_SOL, L_REAL_TOKEN, L_RECEIVED, L_RESERVE_0, L_RESERVE_1, L_RESERVE_IN,
     L_RESERVE_OUT, L_SEGMENT, L_SQRT_AFTER, L_SQRT_BEFORE, L_TICK, L_TOTAL_IN, L_VIRTUAL_SOL,
@@ -246,7 +246,7 @@ cdef class Pools:
     cdef bint quote_ticks(self, const Pool* pool, int side, uint64_t* f) noexcept nogil:
         """Exact in, range after range. A range ends where liquidity changes; the programs also
         stop at the bounds of tick arrays, which can round one unit more."""
-        cdef u128 price = pool.sqrt_price, after, target, growth = 0
+        cdef u128 price = pool.sqrt_price, after, target, low, high, growth = 0, growth_2 = 0
         cdef uint64_t remaining = f[L_IN_NET], liquidity = pool.liquidity
         cdef uint64_t taken, out, fee, protocol
         cdef int segment = pool.segment, edge = 0, reached = 2, tick
@@ -263,9 +263,11 @@ cdef class Pools:
             f[L_FEE] += fee
             f[L_PROTOCOL] += protocol
             f[L_OUT] += out
-            if (pool.watch_low <= (after if side == 0 else price)
-                    and (price if side == 0 else after) <= pool.watch_high):
+            low, high = (after, price) if side == 0 else (price, after)
+            if pool.watch_low[0] <= low and high <= pool.watch_high[0]:
                 growth += SYNTH_GROWTH(fee - protocol, liquidity)
+            if pool.watch_low[1] <= low and high <= pool.watch_high[1]:
+                growth_2 += SYNTH_GROWTH(fee - protocol, liquidity)
             remaining -= taken + fee
             price = after
             if reached == 2:
@@ -282,6 +284,8 @@ cdef class Pools:
         f[L_SEGMENT] = segment
         f[L_GROWTH] = <uint64_t>growth
         f[L_GROWTH + 1] = SYNTH_HIGH(growth)
+        f[L_GROWTH_2] = <uint64_t>growth_2
+        f[L_GROWTH_2 + 1] = SYNTH_HIGH(growth_2)
         self.show_price(pool, price, tick, f)
         return True
 
@@ -400,7 +404,8 @@ cdef class Pools:
             if pool.n_edges:
                 pool.liquidity = f[L_LIQUIDITY_AFTER]
                 pool.segment = <int>f[L_SEGMENT]
-                pool.growth[leg.side_in] += SYNTH_JOIN(f[L_GROWTH], f[L_GROWTH + 1])
+                pool.growth[0][leg.side_in] += SYNTH_JOIN(f[L_GROWTH], f[L_GROWTH + 1])
+                pool.growth[1][leg.side_in] += SYNTH_JOIN(f[L_GROWTH_2], f[L_GROWTH_2 + 1])
         elif pool.venue == PUMP_FUN:
             pool.real[0] = f[L_REAL_TOKEN]
             pool.real[1] = f[L_REAL_SOL]

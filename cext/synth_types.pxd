@@ -66,6 +66,7 @@ cdef enum:
     L_GROWTH = 34
     L_LIQUIDITY_AFTER = 36
     L_SEGMENT = 37
+    L_GROWTH_2 = 38
 
 cdef enum:
     PATCH_KEY = 0
@@ -81,6 +82,7 @@ cdef enum:
     EFFECT_SYNC = 2
     EFFECT_CLOSE = 3
     EFFECT_RENT = 4
+    EFFECT_BURN = 5
 
 cdef enum:
     KIND_TRANSFER = 0
@@ -182,10 +184,11 @@ cdef struct Pool:
     int32_t segment            # how many of them are at or below the price
     int32_t edges[MAX_EDGES]
     int64_t nets[MAX_EDGES]
-    # Fees per unit of liquidity, Q64.64, that accrued between two prices (a watched position).
-    u128 watch_low
-    u128 watch_high
-    u128 growth[2]
+    # Fees per unit of liquidity, Q64.64 by side, that accrued between two prices: two positions
+    # are watched.
+    u128 watch_low[2]
+    u128 watch_high[2]
+    u128 growth[2][2]
     # Bins, where there are several: amounts (x, y) and prices (low, high word) of each.
     int32_t n_bins
     int32_t first_bin

@@ -32,6 +32,11 @@ SWAP_V2 = bytes.fromhex("2b04ed0b1ac91e62")
 SWAP_2 = bytes.fromhex("414b3f4ceb5b5b88")
 BUY = bytes.fromhex("66063d1201daebea")
 SELL = bytes.fromhex("33e685a4017f83ad")
+# Instructions that close a liquidity position: who gets its lamports, which account it is.
+CLOSED = {
+    ("whirLbMiicVdio4qvUfM5KAg6Ct8VwpYzGff3uctyCc", bytes.fromhex("01b6873b9b1963df")): (1, 2),
+    ("CAMMCzo5YL8w4VFF8KVHrK22GGUsp5VTaW7grrKgrWqK", bytes.fromhex("7b86510031446262")): (0, 3),
+}
 TWO_HOP = bytes.fromhex("c360ed6c44a2dbe6")
 TWO_HOP_V2 = bytes.fromhex("ba8fd11dfe02c275")
 
@@ -170,7 +175,8 @@ def layouts(call: Call) -> Iterator[Layout]:
         case "CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C":
             yield Layout("raydium_cpmm", 3, (6, 7), 0)
         case "CAMMCzo5YL8w4VFF8KVHrK22GGUsp5VTaW7grrKgrWqK":
-            yield Layout("raydium_clmm", 2, (5, 6), 0)
+            if disc in (SWAP, SWAP_V2):
+                yield Layout("raydium_clmm", 2, (5, 6), 0)
         case "whirLbMiicVdio4qvUfM5KAg6Ct8VwpYzGff3uctyCc":
             if disc == SWAP:
                 yield Layout("orca_whirlpool", 2, (4, 6), 1)
@@ -320,10 +326,18 @@ class Ledger:
                 tokens[accounts[0]] = lamports[accounts[0]] - RENT
             elif call.program == SPL and data[:1] == b"\x11":
                 tokens[accounts[0]] = lamports[accounts[0]] - RENT
-            elif call.program == SPL and data[:1] == b"\x09":
+            elif call.program in (SPL, SPL_2022) and data[:1] == b"\x09":
                 lamports[accounts[1]] += lamports[accounts[0]]
                 lamports[accounts[0]] = 0
-                del tokens[accounts[0]]
+                tokens.pop(accounts[0], None)
+            elif call.program in (SPL, SPL_2022) and data[:1] == b"\x08":
+                # The token of a liquidity position is not among the balances.
+                if accounts[0] in tokens:
+                    tokens[accounts[0]] -= int.from_bytes(data[1:9], "little")
+            elif (call.program, data[:8]) in CLOSED:
+                receiver, position = CLOSED[call.program, data[:8]]
+                lamports[accounts[receiver]] += lamports[accounts[position]]
+                lamports[accounts[position]] = 0
             elif call.program == PUMP and data[:8] == SELL:
                 event = next(c.data[8:] for c in call.below if c.data[8:16] == TRADE_EVENT)
                 sol, fee, creator_fee = (

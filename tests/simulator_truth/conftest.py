@@ -19,6 +19,7 @@ WORLD: dict[str, Any] = {
     "pools_per_venue": 12,
     "routes": 40,
     "arbitrage_routes": 12,
+    "token_2022_share": 0.4,
     "sandwiches_per_slot": 0.5,
 }
 BUSY: dict[str, Any] = {
@@ -65,6 +66,16 @@ class Chain:
             for t in group
         }
 
+    @cached_property
+    def pools_with_changes(self) -> dict[int, set[str]]:
+        """By slot, the pools whose liquidity was changed."""
+        out: dict[int, set[str]] = {block.slot: set() for block in self.blocks}
+        for o in (o for block in self.blocks for o in block.opportunities):
+            if o["kind"] in ("jit", "liquidity_for_nobody", "staying_liquidity"):
+                for slot, _ in o["transactions"]:
+                    out[slot].update(o["pools"])
+        return out
+
     def records(self, record: str, kind: str | None = None) -> list[dict[str, Any]]:
         """What was told, by record and kind."""
         return [
@@ -77,4 +88,4 @@ class Chain:
 
 @pytest.fixture(scope="package")
 def chain() -> Chain:
-    return Chain(31, 260)
+    return Chain(31, 300)

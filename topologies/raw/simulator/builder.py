@@ -314,6 +314,10 @@ class TemplateBuilder:
         """Token base units; the fee is withheld in the destination account."""
         self._effect(EffectKind.TOKENS, source, destination, register, fee_register)
 
+    def burn_tokens(self, source: int, register: int) -> None:
+        """Token base units that cease to be."""
+        self._effect(EffectKind.BURN, source, source, register)
+
     def pay_rent(self, source: int, destination: int) -> None:
         """Rent of a token account."""
         self._effect(EffectKind.RENT, source, destination)

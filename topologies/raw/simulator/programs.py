@@ -56,6 +56,12 @@ PUMP_FUN = "6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwF6P"
 PUMP_FEES = "pfeeUxB6jkeY1Hxd7CsFCAjcbHA9rWtchMGdZ6VojVZ"
 OPENBOOK = "srmqPvymJeFKQ4zGQed1GFppgkRHL9kaELCbyksJtPX"
 
+KAMINO = "KLend2g3cP87fffoy8q1mQqGKjrxjC8boSyAYavgmjD"
+SAVE = "So1endDq2YkqhipRh3WViPa8hdiSpxWy6z3Z6tMCpAo"
+MARGINFI = "MFv2hWf31Z9kbCa1snEPYctwafyhdvnV7FZnsebVacA"
+DRIFT = "dRiftyHA39MWEi3m9aunc5MzRF1JYuBsbn6VPcn33UH"
+INSTRUCTIONS_SYSVAR = "Sysvar1nstructions1111111111111111111111111"
+
 VENUE_PROGRAMS = (
     RAYDIUM_V4,
     RAYDIUM_CPMM,
@@ -105,6 +111,9 @@ FIXED = (
     PUMP_SWAP_CONFIG,
 )
 
+# The same, of what only agents use.
+AGENTS_FIXED = (KAMINO, SAVE, MARGINFI, DRIFT, INSTRUCTIONS_SYSVAR)
+
 TIP_ACCOUNTS = (
     "96gYZGLnJYVFmbjzopPSU6QiEV5fGqZNyN9nmNhvrZU5",
     "HFqU5x63VTqvQss8hp11i4wVV8bD44PvwucfZ2bU7gRe",
@@ -144,6 +153,26 @@ class Disc:
     EVENT_BUY = bytes.fromhex("67f4521f2cf57777")
     EVENT_SELL = bytes.fromhex("3e2f370aa503dc2a")
     EVENT_TRADE = bytes.fromhex("bddb7fd34ee661ee")
+    # Positions.
+    OPEN_POSITION_EXTENSIONS = bytes.fromhex("d42f5f5c726683fa")
+    OPEN_POSITION_22 = bytes.fromhex("4dffae527d1dc92e")
+    INCREASE_LIQUIDITY = bytes.fromhex("2e9cf3760dcdfbb2")
+    DECREASE_LIQUIDITY = bytes.fromhex("a026d06f685b2c01")
+    DECREASE_LIQUIDITY_V2 = bytes.fromhex("3a7fbc3e4f52c460")
+    COLLECT_FEES = bytes.fromhex("a498cf631eba13b6")
+    CLOSE_POSITION = bytes.fromhex("7b86510031446262")
+    CLOSE_POSITION_EXTENSIONS = bytes.fromhex("01b6873b9b1963df")
+    EVENT_INCREASED = bytes.fromhex("1e0790b566fe9ba1")
+    EVENT_DECREASED = bytes.fromhex("a601244770cab5ab")
+    EVENT_LIQUIDITY_CHANGE = bytes.fromhex("7ef0afce9e58996b")
+    EVENT_POSITION_MADE = bytes.fromhex("641e57f9c4df9ace")
+    EVENT_DECREASE = bytes.fromhex("3ade563a44325538")
+    # Liquidations.
+    KAMINO_LIQUIDATE = bytes.fromhex("b1479abce2854a37")
+    MARGINFI_LIQUIDATE = bytes.fromhex("d6a997d5fba756db")
+    DRIFT_LIQUIDATE_SPOT = bytes.fromhex("6b00802923e5fb12")
+    EVENT_MARGINFI_LIQUIDATE = bytes.fromhex("a6a0f99ab72717f2")
+    EVENT_DRIFT_LIQUIDATION = bytes.fromhex("7f11006cb60de735")
 
 
 # Jupiter's `Swap` enum in a legacy route step, as seen in mainnet blocks (CPMM's was not: a

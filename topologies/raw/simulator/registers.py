@@ -55,6 +55,7 @@ class LegField(IntEnum):
     GROWTH = 34
     LIQUIDITY_AFTER = 36
     SEGMENT = 37
+    GROWTH_2 = 38
 
 
 _FIRST_LEG = 16

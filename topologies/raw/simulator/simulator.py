@@ -53,7 +53,7 @@ class Block:
     ends: NDArray[np.int64]
     votes: NDArray[np.uint8]
     counts: Mapping[str, int]
-    opportunities: list[dict[str, object]]
+    opportunities: list[dict[str, Any]]
     _records: NDArray[Any]
     _truths: Mapping[int, list[LegTruth]]
     _names: World

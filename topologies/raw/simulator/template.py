@@ -22,6 +22,7 @@ class EffectKind(IntEnum):
     SYNC = 2
     CLOSE = 3
     RENT = 4
+    BURN = 5
 
 
 @dataclass(frozen=True, slots=True)

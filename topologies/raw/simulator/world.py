@@ -16,6 +16,7 @@ from solders.pubkey import Pubkey
 from mevstream.topologies.raw.simulator import programs
 from mevstream.topologies.raw.simulator.agents.rates import MevConfig
 from mevstream.topologies.raw.simulator.config import SimulatorConfig
+from mevstream.topologies.raw.simulator.loans import Lending
 from mevstream.topologies.raw.simulator.market import Mint, Pool, set_bin, set_range
 from mevstream.topologies.raw.simulator.programs import Venue
 
@@ -51,6 +52,13 @@ def validator(column: int) -> int:
     return -1 - (128 + column)
 
 
+# What some agents' wallets have besides: a liquidity position, share tokens of lending reserves,
+# accounts with marginfi and Drift.
+SHARES = ("kamino_sol", "kamino_usdc", "save_sol", "save_usdc")
+AGENT_COLUMNS = ("position", "position_mint", "position_token", *SHARES, "margin", "drift_user",
+                 "drift_stats")  # fmt: skip
+
+
 class World:
     """All accounts of one chain. Arrays are indexed by account number."""
 
@@ -67,28 +75,34 @@ class World:
         self._table_keys: dict[int, bytes] = {}
         self._program_accounts: dict[int, int] = {}
         self.pools: list[Pool] = []
+        # Columns that hold no tokens, or none that transactions show.
+        self._bare = {COLUMN_WALLET}
+        if config.mev:
+            self._bare |= {self.column(name) for name in AGENT_COLUMNS if name not in SHARES}
         # Accounts that stand for values which change with the slot.
         self.blockhash, self.bank_hash, self.block_id = (self.account(bytes(32)) for _ in range(3))
         self._first_tabled = len(self._lamports)
-        self.fixed = {a: self.account(programs.key(a), SOL) for a in programs.FIXED}
+        fixed = (*programs.FIXED, *(programs.AGENTS_FIXED if config.mev else ()))
+        self.fixed = {a: self.account(programs.key(a), SOL) for a in fixed}
         self.tip_accounts = [self.account(programs.key(a), 5 * SOL) for a in programs.TIP_ACCOUNTS]
-        self.wsol = self._mint(programs.WSOL, 9, COLUMN_WSOL, -1, 1.0)
+        self.wsol = self.mint(programs.WSOL, 9, COLUMN_WSOL, -1, 1.0)
         # One micro-USDC in lamports.
-        self.usdc = self._mint(programs.USDC, 6, COLUMN_USDC, -1, SOL / (USDC_PER_SOL * 1e6))
-        self.bots = [self.account(self._random_key(), SOL) for _ in range(4)]
+        self.usdc = self.mint(programs.USDC, 6, COLUMN_USDC, -1, SOL / (USDC_PER_SOL * 1e6))
+        self.bots = [self.account(self.random_key(), SOL) for _ in range(4)]
         self.jupiter_authority = self._jupiter_authority()
-        self.pump_fee_recipient = self.account(self._random_key(), 100 * SOL)
-        self.pump_swap_recipient = self.account(self._random_key(), 100 * SOL)
+        self.pump_fee_recipient = self.account(self.random_key(), 100 * SOL)
+        self.pump_swap_recipient = self.account(self.random_key(), 100 * SOL)
         self.pump_swap_recipient_wsol = self.token_account(
-            self._random_key(), self.wsol, self.pump_swap_recipient, 50 * SOL
+            self.random_key(), self.wsol, self.pump_swap_recipient, 50 * SOL
         )
         self.mints = self._make_mints()
         self._make_pools()
         for mint in (self.wsol, self.usdc, *self.mints):
             held = int(20 * SOL / mint.price)
             self._program_accounts[mint.account] = self.token_account(
-                self._random_key(), mint, self.jupiter_authority, held
+                self.random_key(), mint, self.jupiter_authority, held
             )
+        self.lending = Lending(self) if config.mev else None
         self._end_tabled = len(self._lamports)
         self.keypairs: list[Keypair] = []
         self.agents: dict[str, list[list[int]]] = {}
@@ -126,6 +140,10 @@ class World:
         )  # fmt: skip
         return number
 
+    def column(self, name: str) -> int:
+        """Column of an account that only some agents have."""
+        return COLUMN_MINTS + self.config.mints_per_group + AGENT_COLUMNS.index(name)
+
     def key(self, account: int) -> bytes:
         """32 bytes of an account of the world."""
         return bytes(self._keys[32 * account : 32 * account + 32])
@@ -140,7 +158,7 @@ class World:
         """Whether an account (or a party's column) holds tokens."""
         if account < 0:
             code = -1 - account
-            return code < 128 and code % 64 != COLUMN_WALLET
+            return code < 128 and code % 64 not in self._bare
         return self._decimals[account] != NO_TOKEN
 
     def in_table(self, account: int) -> bool:
@@ -181,7 +199,8 @@ class World:
             np.array(self._native, np.uint8),
         )
 
-    def _random_key(self) -> bytes:
+    def random_key(self) -> bytes:
+        """An address."""
         return self.random.randbytes(32)
 
     def _jupiter_authority(self) -> int:
@@ -191,10 +210,11 @@ class World:
 
     # -- mints and pools -------------------------------------------------------------------------
 
-    def _mint(
+    def mint(
         self, address: str, decimals: int, column: int, group: int, price: float,
         program: str = programs.SPL, fee_bps: int = 0,
     ) -> Mint:  # fmt: skip
+        """A new token; see Mint."""
         account = self.account(programs.key(address), 1_461_600)
         return Mint(account, address, decimals, program, fee_bps, column, group, price)
 
@@ -203,12 +223,12 @@ class World:
         plain = max(1, round((1 - config.token_2022_share) * config.mints_per_group))
         for group in range(config.user_groups):
             for i in range(config.mints_per_group):
-                address = str(Pubkey.from_bytes(self._random_key()))
+                address = str(Pubkey.from_bytes(self.random_key()))
                 # The last mints of a group carry a transfer fee.
                 with_fee = i >= plain
                 price = 10 ** self.random.uniform(-4.0, -0.5)
                 mints.append(
-                    self._mint(
+                    self.mint(
                         address,
                         self.random.choice((6, 6, 6, 9, 5)),
                         COLUMN_MINTS + i,
@@ -236,7 +256,7 @@ class World:
     def _add_pool(self, venue: Venue, token: Mint, hub: Mint) -> None:
         rng = self.random
         more = rng if self.config.mev else None
-        account = self.account(self._random_key(), 6_124_800)
+        account = self.account(self.random_key(), 6_124_800)
         by_order = venue in (Venue.RAYDIUM_CPMM, Venue.RAYDIUM_CLMM, Venue.WHIRLPOOL)
         swapped = by_order and self.key(hub.account) < self.key(token.account)
         mints = (hub, token) if swapped else (token, hub)
@@ -252,7 +272,7 @@ class World:
             Venue.RAYDIUM_CPMM: self.fixed[programs.RAYDIUM_CPMM_AUTHORITY],
         }.get(venue, account)
         vaults = tuple(
-            self.token_account(self._random_key(), m, owner, amount)
+            self.token_account(self.random_key(), m, owner, amount)
             for m, amount in zip(mints, reserves, strict=True)
         )
         pool = Pool(
@@ -282,7 +302,7 @@ class World:
         virtual_sol = 30 * SOL + real_sol
         virtual_token = 30 * SOL * 1_073_000_000_000_000 // virtual_sol
         real_token = virtual_token - 279_900_000_000_000
-        vault = self.token_account(self._random_key(), token, account, real_token + 206_900 * SOL)
+        vault = self.token_account(self.random_key(), token, account, real_token + 206_900 * SOL)
         self._lamports[account] = 1_231_920 + real_sol
         pool = Pool(
             Venue.PUMP_FUN, account, (token, hub), (vault, account), 1, True,
@@ -309,13 +329,13 @@ class World:
                              "curve_v2", "buyback"),
         }  # fmt: skip
         for name in names[pool.venue]:
-            pool.own[name] = self.account(self._random_key(), 20_000_000)
+            pool.own[name] = self.account(self.random_key(), 20_000_000)
         if pool.venue is Venue.PUMP_SWAP:
             pool.own["creator_wsol"] = self.token_account(
-                self._random_key(), self.wsol, pool.own["creator_authority"], SOL
+                self.random_key(), self.wsol, pool.own["creator_authority"], SOL
             )
             pool.own["buyback_wsol"] = self.token_account(
-                self._random_key(), self.wsol, pool.own["buyback"], SOL
+                self.random_key(), self.wsol, pool.own["buyback"], SOL
             )
 
     # -- people ----------------------------------------------------------------------------------
@@ -336,7 +356,8 @@ class World:
         by_group = [[m for m in self.mints if m.group == g] for g in range(config.user_groups)]
         token = Pubkey.from_string(programs.SPL)
         n = config.users + (self._hire(config.mev) if config.mev else 0)
-        table = np.zeros((n, COLUMN_MINTS + config.mints_per_group), np.int32)
+        more = len(AGENT_COLUMNS) if config.mev else 0
+        table = np.zeros((n, COLUMN_MINTS + config.mints_per_group + more), np.int32)
         for i in range(n):
             pair = Keypair.from_seed(rng.randbytes(32))
             self.keypairs.append(pair)
@@ -364,7 +385,42 @@ class World:
                 table[i, mint.column] = self.token_account(
                     self._associated(owner, mint), mint, wallet, int(held)
                 )
+        for user in (u for users in self.agents.get("provider", ()) for u in users):
+            self._add_position(table[user])
+        for user in (u for users in self.agents.get("liquidator", ()) for u in users):
+            self._add_lending(table[user])
         return table
+
+    def _add_position(self, row: NDArray[np.int32]) -> None:
+        """A position, the token that stands for it, that token's account: none exists yet."""
+        pair = Keypair.from_seed(self.random.randbytes(32))
+        self.keypairs.append(pair)
+        mint, owner = pair.pubkey(), Pubkey.from_bytes(self.key(int(row[COLUMN_WALLET])))
+        seeds = [bytes(owner), programs.key(programs.SPL_2022), bytes(mint)]
+        position, _ = Pubkey.find_program_address(
+            [b"position", bytes(mint)], Pubkey.from_string(programs.WHIRLPOOL)
+        )
+        token, _ = Pubkey.find_program_address(seeds, Pubkey.from_string(programs.ASSOCIATED))
+        for name, key in (
+            ("position", position),
+            ("position_mint", mint),
+            ("position_token", token),
+        ):
+            row[self.column(name)] = self.account(bytes(key), 0)
+
+    def _add_lending(self, row: NDArray[np.int32]) -> None:
+        """Accounts of a liquidator with the lending programs."""
+        if self.lending is None:
+            return
+        wallet = int(row[COLUMN_WALLET])
+        owner = Pubkey.from_bytes(self.key(wallet))
+        for name in AGENT_COLUMNS[3:]:
+            share = self.lending.shares.get(name)
+            row[self.column(name)] = (
+                self.account(self.random_key(), 20_000_000)
+                if share is None
+                else self.token_account(self._associated(owner, share), share, wallet, 0)
+            )
 
     def _hire(self, mev: MevConfig) -> int:
         """Gives the agents' roles to users behind the ordinary ones; returns how many."""
@@ -396,6 +452,6 @@ class World:
             voter = Keypair.from_seed(self.random.randbytes(32))
             self.keypairs += (pair, voter)
             table[i, 0] = self.account(bytes(pair.pubkey()), 50_000 * SOL)
-            table[i, 1] = self.account(self._random_key(), 27_074_400)
+            table[i, 1] = self.account(self.random_key(), 27_074_400)
             table[i, 2] = self.account(bytes(voter.pubkey()), SOL)
         return table

@@ -4,7 +4,7 @@ late, in bursts of failing attempts."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,14 @@ from mevstream.topologies.raw.simulator.world import World
 
 HOPS = 4
 # Cycles of each number of hops that agents know.
-MOST_CYCLES = {2: 400, 3: 300, 4: 200}
+MOST_CYCLES = {2: 160, 3: 140, 4: 100}
 # A victim's part of a pool, of which the backrun takes some back.
 VICTIM_SHARES = (0.006, 0.012, 0.025)
 # Cycles that are looked at before an agent gives up.
 LOOKS = 24
+GLANCES = 96
+# Of the cycles, those that go through Jupiter.
+ROUTED_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,9 @@ class Arbitrageurs:
 
     def __init__(self, desk: Desk, cycles: Sequence[Cycle]) -> None:
         self.desk, self.cycles = desk, cycles
+        # Each cycle is somebody's: by which program, and whether in a bundle.
+        rng, share = desk.random, desk.config.bundled_share
+        self._manners = [(rng.random() < ROUTED_SHARE, rng.random() < share) for _ in cycles]
         self._through: dict[tuple[int, int], list[int]] = {}
         for number, cycle in enumerate(cycles):
             for hop in cycle.hops:
@@ -115,7 +121,7 @@ class Arbitrageurs:
         desk = self.desk
         if not self.cycles:
             return
-        number = desk.engine.find_cycle(desk.random.randrange(len(self.cycles)), True)
+        number = desk.engine.find_cycle(desk.random.randrange(len(self.cycles)), GLANCES, True)
         if number >= 0:
             self._take(number, None)
         yield from ()
@@ -172,29 +178,27 @@ class Arbitrageurs:
         worth, price = desk.lamports_of(mint, gain), desk.price()
         limit = 200_000 + 100_000 * len(cycle.hops)
         fee = 5_000 + -(-price * limit // 1_000_000)
-        even = rng.random() < desk.config.break_even_share
-        tip = 0
+        by_router, bundled = self._manners[number]
+        even, tip = False, 0
+        if bundled:
+            tip = desk.tip_of(worth - fee, rng.betavariate(5, 5))
+            even = rng.random() * desk.config.bundled_share < desk.config.break_even_share
         if even:
             # A little more is paid than gained.
             tip = max(worth - fee, 1_000) + rng.randrange(2_000)
-        elif rng.random() < desk.config.bundled_share:
-            tip = desk.tip_of(worth - fee, rng.betavariate(5, 5))
-        if not even and worth < fee + tip + 2_000:
+        elif worth < fee + tip + 2_000:
             return
-        by_router = rng.random() < 0.3
-        template = self._template(number, by_router=by_router, tipped=tip > 0, limit=limit)
-        sent = desk.send(template, bot, amount, hops=cycle.hops, tip=tip, price=price)
+        sent = desk.send(
+            self._template(number, limit), bot, amount, hops=cycle.hops, tip=tip, price=price
+        )
         if sent is not None:
             self._tell(sent, behind, by_router=by_router)
-            self._burst(number, amount, by_router=by_router)
+            self._burst(number, limit, amount)
 
-    def _template(
-        self, number: int, *, by_router: bool, tipped: bool, limit: int, failing: bool = False
-    ) -> int:
+    def _template(self, number: int, limit: int, *, failing: bool = False) -> int:
         desk, cycle = self.desk, self.cycles[number]
-        style = desk.style(cycle.group, tipped=tipped, limit=limit)
-        if failing:
-            style = replace(style, tip=None)
+        by_router, bundled = self._manners[number]
+        style = desk.style(cycle.group, tipped=bundled and not failing, limit=limit)
         hops = [Hop(pool, side) for pool, side in cycle.hops]
 
         def make() -> Template:
@@ -207,7 +211,7 @@ class Arbitrageurs:
                 early=number % 2 == 0,
             )  # fmt: skip
 
-        return desk.template(("cycle", number, by_router, tipped, failing), make)
+        return desk.template(("cycle", number, failing), make)
 
     def _tell(self, sent: Sent, behind: Sent | None, *, by_router: bool) -> None:
         desk = self.desk
@@ -240,16 +244,13 @@ class Arbitrageurs:
             )
         )
 
-    def _burst(self, number: int, amount: int, *, by_router: bool) -> None:
+    def _burst(self, number: int, limit: int, amount: int) -> None:
         """Those who saw the same, and are late."""
         desk, config = self.desk, self.desk.config
         if desk.random.random() >= config.burst_share:
             return
         size = round(config.burst_median * desk.random.lognormvariate(0, 1.2))
         size = min(max(size, 1), config.burst_largest)
-        limit = 200_000 + 100_000 * len(self.cycles[number].hops)
-        template = self._template(
-            number, by_router=by_router, tipped=False, limit=limit, failing=True
-        )
+        template = self._template(number, limit, failing=True)
         bots = desk.world.agents["bot"][self.cycles[number].group]
         desk.engine.spam(template, bots, size, amount)

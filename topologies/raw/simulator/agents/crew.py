@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from solders.signature import Signature
 
 from mevstream.topologies.raw.simulator.agents.arbitrage import Arbitrageurs, Cycle
 from mevstream.topologies.raw.simulator.agents.desk import Agent, Desk
+from mevstream.topologies.raw.simulator.agents.liquidations import Liquidators
+from mevstream.topologies.raw.simulator.agents.liquidity import Providers
 from mevstream.topologies.raw.simulator.agents.lookalikes import Impostors
 from mevstream.topologies.raw.simulator.agents.sandwiches import SHAPES, bundle, wide
 
@@ -20,7 +23,9 @@ class Crew:
     def __init__(self, desk: Desk, cycles: Sequence[Cycle]) -> None:
         self._desk = desk
         self._arbitrageurs = Arbitrageurs(desk, cycles)
-        self._impostors = Impostors(desk, cycles)
+        self._providers = Providers(desk)
+        self._liquidators = Liquidators(desk)
+        self._impostors = Impostors(desk, cycles, self._providers)
         config = desk.world.config
         attempts = config.arbitrage_share * (1 - config.vote_share) * config.transactions_per_slot
         self._arbitrages = attempts * (1 - config.arbitrage_failed_share)
@@ -52,12 +57,16 @@ class Crew:
                 later(wide(desk), 0.8)
             else:
                 later(bundle(desk, rng.choice(SHAPES)))
+        for _ in range(self._how_many(config.jit_per_slot)):
+            later(self._providers.just_in_time())
+        for _ in range(self._how_many(config.liquidations_per_slot)):
+            later(self._liquidators.any())
         for _ in range(self._how_many(config.look_alikes_per_slot)):
             later(self._impostors.any(), 0.9)
         out.sort(key=lambda entry: entry[0])
         return out
 
-    def finish(self, data: bytes) -> list[dict[str, object]]:
+    def finish(self, data: bytes) -> list[dict[str, Any]]:
         """The truth that is complete with the block: data, its bytes."""
         for sent in self._desk.sent:
             sent.signature = str(Signature.from_bytes(data[sent.at : sent.at + 64]))

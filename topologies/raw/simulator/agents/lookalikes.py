@@ -9,6 +9,7 @@ from mevstream.topologies.raw.simulator import transactions
 from mevstream.topologies.raw.simulator.agents.arbitrage import Cycle
 from mevstream.topologies.raw.simulator.agents.curves import PoolModel
 from mevstream.topologies.raw.simulator.agents.desk import DIRECT, ROUTER, Agent, Desk
+from mevstream.topologies.raw.simulator.agents.liquidity import Providers
 from mevstream.topologies.raw.simulator.agents.sandwiches import depth, rehearse
 from mevstream.topologies.raw.simulator.agents.truth import LookAlike, Sent
 from mevstream.topologies.raw.simulator.programs import Venue
@@ -33,10 +34,11 @@ def _costly(pool: Pool) -> bool:
 class Impostors:
     """Every kind of look-alike, each as an agent."""
 
-    def __init__(self, desk: Desk, cycles: Sequence[Cycle]) -> None:
+    def __init__(self, desk: Desk, cycles: Sequence[Cycle], providers: Providers) -> None:
         self.desk, self.cycles = desk, cycles
         pools = desk.world.pools
         tokens = [n for n, p in enumerate(pools) if any(p.transfer_fee_bps)]
+        self.fee_pools = tokens
         # Two pools of one mint with a transfer fee and one hub.
         self.fee_pairs = [
             (a, b) for a in tokens for b in tokens
@@ -54,6 +56,8 @@ class Impostors:
             self.self_sandwich,
             self.failed_back,
             self.late_trade,
+            providers.for_nobody,
+            providers.staying,
         )
 
     def any(self) -> Agent:
@@ -322,14 +326,13 @@ class Impostors:
     def token_2022_sandwich(self) -> Agent:
         """A sandwich that would pay, were it not for the token's transfer fee."""
         desk, rng = self.desk, self.desk.random
-        for _ in range(4):
-            number = desk.pick_pool(lambda p: any(p.transfer_fee_bps))
-            if number is None:
-                return
+        for number in rng.sample(self.fee_pools, len(self.fee_pools)):
+            if not desk.fresh(number):
+                continue
             pool = desk.world.pools[number]
             side, now = pool.hub_side, desk.model(number)
             without = PoolModel(replace(pool, transfer_fee_bps=(0, 0)), desk.engine.state(number))
-            for share in (0.01, 0.02, 0.04):
+            for share in (0.01, 0.02, 0.03, 0.04, 0.06):
                 victim = int(depth(now, side) * share)
                 front = int(victim * rng.uniform(0.3, 1))
                 real = rehearse(now.copy(), side, front, [victim])

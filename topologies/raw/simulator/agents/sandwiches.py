@@ -265,7 +265,8 @@ class _Attack:
         sold = sum(sent.paid for sent in backs)
         victims = self._victims()
         pools = [self.desk.address(self.plan.pool)]
-        even = sold == self.bought
+        # A purchase by tokens out leaves some units of what it may cost.
+        even = sold == self.bought or (self.before.exact_out and sold < self.bought)
         if gain > 0 and even and victims and all(v.loss > 0 for v in victims):
             self.desk.tell(
                 Opportunity(

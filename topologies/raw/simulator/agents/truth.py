@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mevstream.topologies.raw.simulator.agents.curves import Fill
 
@@ -57,15 +57,15 @@ class Victim:
 @dataclass(slots=True)
 class Opportunity:
     """MEV as it happened. parts: (role, transaction) in chain order; gain: what the actor has more
-    of `mint`, before fees and tips; optional: public detectors differ on it, so neither label is
-    wrong."""
+    of `mint`, before fees and tips, None where it gave one mint for another; optional: public
+    detectors differ on it, so neither label is wrong."""
 
     kind: str
     variant: str
     parts: Sequence[tuple[str, Sent]]
     pools: Sequence[str]
     mint: str
-    gain: int
+    gain: int | None
     victims: Sequence[Victim] = ()
     # The mint's base units are lamports.
     native: bool = True
@@ -77,7 +77,7 @@ class Opportunity:
         """Slot and index of the last transaction."""
         return max((sent.slot, sent.index) for _, sent in self.parts)
 
-    def record(self) -> dict[str, object]:
+    def record(self) -> dict[str, Any]:
         """The JSON line."""
         own = [sent for role, sent in self.parts if role not in ("victim", "target", "bystander")]
         fee, tip = sum(sent.fee for sent in own), sum(sent.tip for sent in own)
@@ -95,7 +95,7 @@ class Opportunity:
             "fee_lamports": fee,
             "tip_lamports": tip,
             "tip_payer": payers[0] if payers else None,
-            "net_lamports": self.gain - fee - tip if self.native else None,
+            "net_lamports": None if self.gain is None or not self.native else self.gain - fee - tip,
             "victims": [
                 {
                     "signature": v.sent.signature,
@@ -126,7 +126,7 @@ class LookAlike:
         """Slot and index of the last transaction."""
         return max((sent.slot, sent.index) for sent in self.sent)
 
-    def record(self) -> dict[str, object]:
+    def record(self) -> dict[str, Any]:
         """The JSON line."""
         parts = [("trader", sent) for sent in self.sent]
         return {
