@@ -24,6 +24,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from mevstream.errors import InputError, MevstreamError
 from mevstream.interrupts import Interruption
 from mevstream.topologies.observe import health, logging
+from mevstream.topologies.sinks import consumer as consumers
 from mevstream.topologies.sinks import runner as runners
 from mevstream.topologies.sinks.buffer import Bounds
 from mevstream.topologies.sinks.commits import CommitWatch
@@ -110,7 +111,7 @@ def main() -> None:
     folder = Path(given["folder"])
     dead = given["dead"]
     if seconds := given.get("refuse_commits"):
-        runners.Consumer = Refused  # pyright: ignore[reportAttributeAccessIssue]
+        consumers.Consumer = Refused  # pyright: ignore[reportAttributeAccessIssue]
         runners.CommitWatch = partial(CommitWatch, seconds)  # pyright: ignore[reportAttributeAccessIssue]
     runner = SinkRunner(
         FileSink([given["topic"], *([dead] if given.get("read_dead") else [])], folder),

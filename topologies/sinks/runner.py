@@ -16,22 +16,16 @@ from concurrent.futures import Future, wait
 from itertools import count
 from typing import Any, Generic
 
-from confluent_kafka import (
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from mevstream.codecs.headers import RecordHeaders, unpack_record
 from mevstream.errors import InputError, MevstreamError
-from mevstream.infra.kafka_errors import kafka_error
 from mevstream.topologies.chain import DEAD_LETTER, MESSAGES
 from mevstream.topologies.observe import health, metrics, tracing
 from mevstream.topologies.observe.logging import get_logger
 from mevstream.topologies.sinks.buffer import Bounds, Buffer, Held, Item, Place, Reached
 from mevstream.topologies.sinks.commits import CommitWatch
+from mevstream.topologies.sinks.consumer import open_consumer, partitions_of
 from mevstream.topologies.sinks.letters import DeadLetters
 from mevstream.topologies.sinks.storer import Storer
 from mevstream.topologies.sinks.stream import Delivery, StreamSink
@@ -48,7 +42,6 @@ _CLOSE_SECONDS = 15.0
 _STUCK_SECONDS = 120.0
 _TELL_SECONDS = 10.0
 _ERROR_SECONDS = 60.0
-_FETCHED_KB = 16 << 10
 
 
 class SinkRunner(Generic[Item]):
@@ -111,7 +104,8 @@ class SinkRunner(Generic[Item]):
         where the group does not take this member any more. Later the store, or the broker, may be
         away for as long as it likes.
         """
-        partitions = self._check_topics()[self._dead_letters]
+        topics = (*self._sink.topics, self._dead_letters)
+        partitions = partitions_of(self._servers, topics)[self._dead_letters]
         self._letters = DeadLetters(self._servers, partitions, topic=self._dead_letters)
         self._storer = Storer(self._sink.name, self._sink.store, self._letters.settle)
         self._heartbeat = health.Heartbeat(_STUCK_SECONDS)
@@ -152,24 +146,11 @@ class SinkRunner(Generic[Item]):
             """What a member says that was left behind concerns nobody."""
             return lambda *told: method(*told) if number == self._joined else None
 
-        self._consumer: Any = Consumer(
-            {
-                "bootstrap.servers": self._servers,
-                "group.id": self._group,
-                "group.protocol": "consumer",
-                "isolation.level": "read_committed",
-                "auto.offset.reset": "earliest",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "queued.max.messages.kbytes": _FETCHED_KB,
-                "fetch.message.max.bytes": 4 << 20,
-                "socket.connection.setup.timeout.ms": 5000,
-                "reconnect.backoff.max.ms": 1000,
-                "error_cb": current(self._client_error),
-                "on_commit": current(self._commit_answered),
-                # What goes wrong comes to error_cb; the log would go to stderr beside ours.
-                "log_level": 0,
-            }
+        self._consumer = open_consumer(
+            self._servers,
+            self._group,
+            on_error=current(self._client_error),
+            on_commit=current(self._commit_answered),
         )
         self._consumer.subscribe(
             list(self._sink.topics),
@@ -538,23 +519,6 @@ class SinkRunner(Generic[Item]):
             _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
             if end >= 0:
                 meter.partition(*place).end = end
-
-    def _check_topics(self) -> dict[str, int]:
-        """Topic → partitions, of those that the sink reads and the dead letters."""
-        from confluent_kafka.admin import AdminClient
-
-        client: Any = AdminClient({"bootstrap.servers": self._servers, "log_level": 0})
-        try:
-            topics = client.list_topics(timeout=_CONTACT_SECONDS).topics
-        except KafkaException as error:
-            raise kafka_error(self._servers, error.args[0]) from None
-        for name in (*self._sink.topics, self._dead_letters):
-            if name not in topics:
-                raise MevstreamError(
-                    f"{self._servers}: there is no topic {name} "
-                    "(`mevstream topics create` makes it)"
-                )
-        return {name: len(topic.partitions) for name, topic in topics.items()}
 
 
 def _places(partitions: Sequence[TopicPartition]) -> list[Place]:
