@@ -20,7 +20,10 @@ from mevstream.cext.decoder import BatchDecoder
 from mevstream.topologies.raw.batches import BatchWriter
 from mevstream.topologies.raw.simulator import Block, output
 
-DETECTION = find_spec("mevstream.topologies.opportunities") is not None
+# Whether there is a stage to judge.
+DETECTION = find_spec("mevstream.topologies.opportunities") is not None and (
+    find_spec("mevstream.topologies.opportunities.stage") is not None
+)
 
 # Kinds of the truth by the names of the detection, and the kinds that the table counts.
 KIND_NAMES = {"jit_liquidity": "jit"}

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from typing import Any
 
 import pytest
 from simulator import logs, replay
+from simulator.test_chain import SMALL
 from simulator.test_decoder import DIFFERS, decode, swap_rows
 
 from mevstream.cext.decoder import BatchDecoder
 from mevstream.errors import InputError
-from mevstream.topologies.raw.simulator import MevConfig, Simulator
+from mevstream.topologies.raw.simulator import MevConfig, Simulator, SimulatorConfig
 from mevstream.topologies.raw.simulator.agents.curves import Fill, PoolModel
 from mevstream.topologies.raw.simulator.programs import VENUE_NAMES
 
 from .conftest import Chain, config
+
+# SHA-256 of 20 blocks of seed 5, as they were before there were agents.
+OF_OLD = "98319c39f9a1c9373a7c0027fe2523d46e6b8d525f481fb1de60b96472e5fde1"
+
+
+def test_without_agents_a_seed_gives_what_it_always_gave():
+    digest = hashlib.sha256()
+    for block in Simulator(SimulatorConfig(seed=5, **SMALL)).blocks(20):
+        assert not block.opportunities
+        digest.update(block.data)
+    assert digest.hexdigest() == OF_OLD
 
 
 def test_equal_seeds_give_equal_chains_however_they_are_asked_for():

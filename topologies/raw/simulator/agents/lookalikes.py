@@ -279,34 +279,34 @@ class Impostors:
             side, group = 1 - pools[one].hub_side, desk.group_of(pools[one])
             taker, trader = desk.wallets("taker", group, 1)[0], desk.wallets("bot", group, 1)[0]
             hops = ((one, side), (two, pools[two].hub_side))
+            amount = depth(desk.model(one), side) // 5000
+            push = self._opening(hops, amount)
+            if push is None:
+                continue
             with desk.keep([one, two]):
-                sent: list[Sent] = []
-                for _ in range(4):
-                    amount = depth(desk.model(one), side) // 5000
-                    made, left = self._round(hops, amount)
-                    if made and left:
-                        done = self._fee_cycle(group, hops, trader, amount)
-                        if done is not None:
-                            sent.append(done)
-                        break
-                    if not made:
-                        # Somebody makes the token dearer where it will be sold.
-                        push = depth(desk.model(one), 1 - side) // 60
-                        desk.swap(taker, one, 1 - side, push)
-                    else:
-                        break
-                if sent:
-                    self._tell("token_2022_cycle", sent, one, two)
+                if push and desk.swap(taker, one, 1 - side, push) is None:
+                    continue
+                done = self._fee_cycle(group, hops, trader, amount)
+                if done is not None:
+                    self._tell("token_2022_cycle", [done], one, two)
             return
         yield from ()
 
-    def _round(self, hops: tuple[tuple[int, int], ...], amount: int) -> tuple[bool, bool]:
-        """Whether the pools give more than they took, and whether the trader loses."""
-        first = self.desk.model(hops[0][0]).swap(hops[0][1], amount)
-        last = first and self.desk.model(hops[1][0]).swap(hops[1][1], first.received)
-        if not first or not last:
-            return False, False
-        return last.pool_out > amount, last.received < amount
+    def _opening(self, hops: tuple[tuple[int, int], ...], amount: int) -> int | None:
+        """How much has to buy the token in the first pool, so that a cycle of `amount` gives the
+        pools' side more than it took and the trader less; None where nothing does."""
+        (one, side), (two, back) = hops
+        push = 0
+        while push < depth(self.desk.model(one), 1 - side) // 12:
+            first, second = self.desk.model(one), self.desk.model(two)
+            if push:
+                first.swap(1 - side, push)
+            sold = first.swap(side, amount)
+            bought = sold and second.swap(back, sold.received)
+            if bought and bought.pool_out > amount > bought.received:
+                return push
+            push += push // 8 + 1 if push else depth(first, 1 - side) // 1000 + 1
+        return None
 
     def _fee_cycle(
         self, group: int, hops: tuple[tuple[int, int], ...], user: int, amount: int

@@ -35,7 +35,7 @@ def plan(desk: Desk, number: int, side: int, n_victims: int) -> Plan | None:
     """Sizes for a pool at which the attacker gains, small ones first."""
     now, rng = desk.model(number), desk.random
     whole = depth(now, side)
-    for share in (0.012, 0.025, 0.05, 0.09):
+    for share in (0.004, 0.01, 0.025, 0.05, 0.09):
         victims = tuple(
             int(whole * share * rng.uniform(0.7, 1.3) / n_victims) for _ in range(n_victims)
         )
