@@ -39,6 +39,10 @@ cdef uint32_t UNSET = 0xFFFFFFFF
 cdef uint32_t HUB = 0xFFFFFFFE
 cdef uint32_t NO_MARKET = 0xFFFFFFFD
 cdef uint32_t ALL = 0xFFFFFFFC
+# What stands in place of a transaction's row in a part, before it is known: it is there with all of
+# its rows, or with those that are everywhere alone.
+cdef uint32_t WHOLE = 0xFFFFFFFB
+cdef uint32_t PARTLY = 0xFFFFFFFA
 
 # The rows of one table, and of one part of it.
 cdef struct TablePlan:
@@ -337,7 +341,7 @@ cdef class Splitter:
         cdef TablePlan* table
         cdef TablePlan* transactions = &plan.tables[TRANSACTIONS_TABLE]
         cdef uint64_t row, n
-        cdef uint32_t key
+        cdef uint32_t key, tx
         cdef const uint32_t* rows
         cdef int i, t
         plan.part_keys = 0
@@ -345,18 +349,25 @@ cdef class Splitter:
         memset(plan.new_key, 0xFF, 4 * plan.n_keys)
         for t in range(1, N_TABLES):
             table = &plan.tables[t]
+            for row in range(table.n):
+                if table.first[row] != ALL and part in (table.first[row], table.second[row]):
+                    plan.new_tx[reference(&found[self.references.leaders[t]], row)] = WHOLE
+        for t in range(1, N_TABLES):
+            table = &plan.tables[t]
             table.part_n = 0
             table.replicas = False
             for row in range(table.n):
-                if table.first[row] == part or table.second[row] == part or table.first[row] == ALL:
+                tx = reference(&found[self.references.leaders[t]], row)
+                if plan.new_tx[tx] == WHOLE or table.first[row] == ALL:
                     table.rows[table.part_n] = row
                     table.part_n += 1
                     table.replicas |= table.home[row] != part
-                    plan.new_tx[reference(&found[self.references.leaders[t]], row)] = 0
+                    if plan.new_tx[tx] == UNSET:
+                        plan.new_tx[tx] = PARTLY
         transactions.part_n = 0
         transactions.replicas = False
         for row in range(transactions.n):
-            if transactions.home[row] == part or plan.new_tx[row] == 0:
+            if transactions.home[row] == part or plan.new_tx[row] != UNSET:
                 plan.new_tx[row] = transactions.part_n
                 transactions.rows[transactions.part_n] = row
                 transactions.part_n += 1

@@ -1,4 +1,4 @@
-"""What RawBatch, ParsedBatch and FeatureBatch say about the batch itself, under the same names."""
+"""What the batches of the chain say about themselves, under the same names."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +7,27 @@ from google.protobuf.message import Message
 
 from mevstream.errors import InputError
 from mevstream.schemas.features_pb2 import FeatureBatch
+from mevstream.schemas.opportunities_pb2 import OpportunityBatch
 from mevstream.schemas.parsed_pb2 import ParsedBatch
 from mevstream.schemas.raw_pb2 import RawBatch
+
+ENVELOPE = (
+    "slot",
+    "parent_slot",
+    "block_time",
+    "seq",
+    "last",
+    "source",
+    "received_ns",
+    "blockhash",
+    "parent_blockhash",
+    "block_height",
+    "chain",
+    "commitment",
+    "partition",
+    "partitions",
+)
+"""What a stage passes on from a ParsedBatch to what follows from it, under the same names."""
 
 
 class EnvelopeView:
@@ -30,7 +49,7 @@ class EnvelopeView:
     source: str
     received_ns: int
 
-    def __init__(self, message: RawBatch | ParsedBatch | FeatureBatch) -> None:
+    def __init__(self, message: RawBatch | ParsedBatch | FeatureBatch | OpportunityBatch) -> None:
         self.slot = message.slot
         self.parent_slot = message.parent_slot
         self.seq = message.seq

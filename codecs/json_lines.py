@@ -1,4 +1,4 @@
-"""ParsedBatch rows as JSON lines: the records of `mevstream inspect`.
+"""Rows of ParsedBatch and OpportunityBatch as JSON lines: the records of `mevstream inspect`.
 
 Integers stay integers, keys and signatures become base58, and the order is that of the chain: each
 transaction is followed by its swaps, its liquidity changes and its liquidations. The fields and
@@ -16,6 +16,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from mevstream.codecs.columns import NONE
+from mevstream.codecs.opportunities import Kind, OpportunityView, Origin
 from mevstream.codecs.parsed import (
     AMOUNTS_UNKNOWN,
     COMPUTE_UNITS_KNOWN,
@@ -58,18 +59,76 @@ def json_lines(view: ParsedView, records: Collection[str]) -> bytes:
     return b"".join([lines[i] for i in order.tolist()])
 
 
+def opportunity_lines(view: OpportunityView) -> bytes:
+    """The opportunities of one batch, each ended by a newline. The id is in hexadecimal;
+    `signatures` are the transactions of all legs, those of victims and targets too, in the order of
+    the chain; `victims` are wallets."""
+    if not view.n_opportunities:
+        return b""
+    keys = _keys(view)
+    signatures = _signatures(view)
+    legs: list[list[int]] = [[] for _ in range(view.n_opportunities)]
+    for leg, opportunity in enumerate(view.leg_opp.tolist()):
+        legs[opportunity].append(leg)
+    victims: list[list[str | None]] = [[] for _ in range(view.n_opportunities)]
+    for opportunity, wallet in zip(
+        view.victim_opp.tolist(), view.victim_wallet.tolist(), strict=True
+    ):
+        victims[opportunity].append(keys[wallet])
+    leg_tx, leg_pool = view.leg_tx.tolist(), view.leg_pool.tolist()
+    slots = view.tx_slot.tolist()
+    return b"".join(
+        orjson.dumps(
+            {
+                "record": "opportunity",
+                "id": view.opp_id[i].tobytes().hex(),
+                "kind": _name(Kind, kind),
+                "origin": _name(Origin, origin),
+                "slot": slots[first],
+                "signatures": list(dict.fromkeys(signatures[leg_tx[leg]] for leg in legs[i])),
+                "actor": keys[actor],
+                "victims": list(dict.fromkeys(victims[i])),
+                "pools": list(dict.fromkeys(keys[leg_pool[leg]] for leg in legs[i])),
+                "profit_mint": keys[mint],
+                "profit": profit,
+                "victim_loss": loss,
+                "tip_lamports": tip,
+            },
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+        for i, (kind, origin, first, actor, mint, profit, loss, tip) in enumerate(
+            zip(
+                view.opp_kind.tolist(),
+                view.opp_origin.tolist(),
+                view.opp_first_tx.tolist(),
+                view.opp_actor.tolist(),
+                view.opp_profit_mint.tolist(),
+                view.opp_profit.tolist(),
+                view.opp_victim_loss.tolist(),
+                view.opp_tip.tolist(),
+                strict=True,
+            )
+        )
+    )
+
+
+def _name(names: type[Kind] | type[Origin], number: int) -> str:
+    """A number that only a newer version knows is told as it is."""
+    return names(number).name if number in names._value2member_map_ else str(number)
+
+
 @lru_cache(_CACHED_KEYS)
 def _base58(key: bytes) -> str:
     return str(Pubkey.from_bytes(key))
 
 
-def _keys(view: ParsedView) -> dict[int, str | None]:
+def _keys(view: ParsedView | OpportunityView) -> dict[int, str | None]:
     keys: dict[int, str | None] = {NONE: None}
     keys.update(enumerate(_base58(key.tobytes()) for key in view.keys))
     return keys
 
 
-def _signatures(view: ParsedView) -> list[str]:
+def _signatures(view: ParsedView | OpportunityView) -> list[str]:
     return [str(Signature.from_bytes(row.tobytes())) for row in view.tx_signature]
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 RAW = "mev.raw"
 PARSED = "mev.parsed"
 FEATURES = "mev.features"
+OPPORTUNITIES = "mev.opportunities"
 SLOTS = "mev.slots"
 DEAD_LETTER = "mev.dead-letter"
 CHECKPOINTS = "mev.checkpoints"
@@ -27,6 +28,7 @@ MESSAGES = {
     RAW: "mevstream.v1.RawBatch",
     PARSED: "mevstream.v1.ParsedBatch",
     FEATURES: "mevstream.v1.FeatureBatch",
+    OPPORTUNITIES: "mevstream.v1.OpportunityBatch",
     SLOTS: "mevstream.v1.SlotStatus",
     DEAD_LETTER: "mevstream.v1.DeadLetter",
     CHECKPOINTS: "mevstream.v1.Checkpoint",
@@ -108,6 +110,12 @@ def _open_features() -> Stage:
     return open_stage()
 
 
+def _open_opportunities() -> Stage:
+    from mevstream.topologies.opportunities.stage import open_stage
+
+    return open_stage()
+
+
 CHAIN: tuple[Link, ...] = (
     Link(
         "parsed",
@@ -121,6 +129,13 @@ CHAIN: tuple[Link, ...] = (
         input=PARSED,
         outputs=(FEATURES, DEAD_LETTER),
         open_stage=_open_features,
+        stateful=True,
+    ),
+    Link(
+        "opportunities",
+        input=PARSED,
+        outputs=(OPPORTUNITIES, DEAD_LETTER),
+        open_stage=_open_opportunities,
         stateful=True,
     ),
 )

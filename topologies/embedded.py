@@ -66,7 +66,9 @@ class EmbeddedRuntime:
 
     def __init__(self, sink: Sink, chain: Sequence[Link] = CHAIN) -> None:
         self._sink = sink
-        self._stages: dict[str, Stage] = {link.input: link.open_stage() for link in chain}
+        self._stages: dict[str, list[Stage]] = {}
+        for link in chain:
+            self._stages.setdefault(link.input, []).append(link.open_stage())
         self._ledger = SlotLedger()
         self.totals = Totals()
 
@@ -119,7 +121,7 @@ class EmbeddedRuntime:
         elif record.topic in self._sink.topics:
             self.totals.dead_letters += record.topic == DEAD_LETTER
             self._sink.write(record)
-        if stage := self._stages.get(record.topic):
+        for stage in self._stages.get(record.topic, ()):
             for result in stage(record.value):
                 self._take(result)
 

@@ -32,22 +32,31 @@ def inspect(
     """Print what is in block files, one JSON object a line, in chain order.
 
     Swaps, liquidity changes and liquidations of failed transactions moved nothing and are not
-    printed. A record that is no transaction
-    is told on standard error, and the exit code is then 1.
+    printed. An opportunity is printed when it is complete: an arbitrage or backrun after its
+    transaction's batch, a sandwich after its slot. A record that is no transaction is told on
+    standard error, and the exit code is then 1.
 
-    Example: mevstream inspect 332254908.pb.gz --records swaps | head
+    Example: mevstream inspect 332254908.pb.gz --records opportunities
     """
     from mevstream.cext.decoder import BatchDecoder
-    from mevstream.codecs.json_lines import json_lines
-    from mevstream.codecs.parsed import ParsedView
+    from mevstream.codecs.json_lines import json_lines, opportunity_lines
+    from mevstream.codecs.opportunities import OpportunityView
+    from mevstream.codecs.parsed import view_parsed
+    from mevstream.topologies.chain import OPPORTUNITIES
+    from mevstream.topologies.opportunities.stage import open_stage
     from mevstream.topologies.raw.sources import open_sources
 
     wanted = _record_names(records)
     decoder = BatchDecoder()
+    detect = open_stage()
     complete = True
     for raw in open_sources(files, slot=slot):
-        view = ParsedView(decoder.decode(raw))
+        parsed = decoder.decode(raw)
+        view = view_parsed(parsed)
         sys.stdout.buffer.write(json_lines(view, wanted))
+        for record in detect(parsed) if "opportunity" in wanted else ():
+            if record.topic == OPPORTUNITIES:
+                sys.stdout.buffer.write(opportunity_lines(OpportunityView(record.value)))
         if len(view.malformed):
             complete = False
             _warn(raw, view.malformed.tolist())

@@ -145,7 +145,7 @@ def _from_kafka(
             replace=True,
             limits=Limits(transactions=settings.flush_transactions, bytes=settings.flush_bytes),
             run_id=run_id,
-            candles=False,
+            stateful=False,
         )
         with Interruptible(iter(source)) as batches, sink:
             runtime = EmbeddedRuntime(sink, STATELESS_CHAIN)

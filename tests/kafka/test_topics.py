@@ -24,6 +24,7 @@ def test_partitions_and_retention_follow_the_purpose_of_a_topic() -> None:
         "mev.raw": 6,
         "mev.parsed": 3,
         "mev.features": 3,
+        "mev.opportunities": 3,
         "mev.slots": 1,
         "mev.dead-letter": 6,
         "mev.checkpoints": 3,

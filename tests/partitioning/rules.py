@@ -62,6 +62,23 @@ def row_places(view: ParsedView, table: str, hubs: list[bytes], partitions: int)
     return places
 
 
+def together(view: ParsedView, others: dict[str, Places], hubs: list[bytes]) -> dict[str, Places]:
+    """The same with all rows of a transaction wherever one of them is for its market."""
+    markets: dict[int, set[int]] = {}
+    for table, placed in others.items():
+        first, second, _ = (getattr(view, name) for name in MARKETS[table])
+        for row, tx in enumerate(getattr(view, f"{table}_tx").tolist()):
+            between_hubs = all(_key(view, m[row]) in hubs for m in (first, second))
+            markets.setdefault(tx, set()).update(set() if between_hubs else placed[row][1])
+    return {
+        table: [
+            (home, goes | markets[tx])
+            for (home, goes), tx in zip(placed, getattr(view, f"{table}_tx").tolist(), strict=True)
+        ]
+        for table, placed in others.items()
+    }
+
+
 def tx_places(view: ParsedView, others: dict[str, Places], partitions: int) -> Places:
     places: Places = []
     for row in range(view.n_tx):
@@ -100,6 +117,7 @@ def check(data: bytes, parts: list[bytes], hubs: list[bytes]) -> None:
     """All that docs/partitioning.md says of the parts of a batch."""
     whole, count = ParsedView(data), len(parts)
     places = {table: row_places(whole, table, hubs, count) for table in MARKETS}
+    places = together(whole, places, hubs)
     places["tx"] = tx_places(whole, {table: places[table] for table in MARKETS}, count)
     wanted = {table: rows(whole, table) for table in places}
     dead: list[int] = []

@@ -7,13 +7,14 @@ from typing import Any
 
 from mevstream.cext.decoder import BatchDecoder
 from mevstream.codecs.headers import RecordHeaders
-from mevstream.topologies.chain import CHAIN, FEATURES, MESSAGES, PARSED
+from mevstream.topologies.chain import CHAIN, FEATURES, MESSAGES, OPPORTUNITIES, PARSED
 from mevstream.topologies.embedded import EmbeddedRuntime
 from mevstream.topologies.parsed.market import open_split
 from mevstream.topologies.parsed.stage import parse
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 from mevstream.topologies.sinks.clickhouse import ClickHouseSink
 from mevstream.topologies.sinks.columns import PARSED_TABLES
+from mevstream.topologies.sinks.opportunities import TABLES as OPPORTUNITY_TABLES
 from mevstream.topologies.sinks.stream import Delivery
 from mevstream.topologies.sinks.warm import WarmItem, WarmSink
 
@@ -21,7 +22,8 @@ VIEWS = (
     *("v_slots", "v_transactions_all", "v_transactions", "v_swaps_all", "v_swaps"),
     *("v_liquidity_all", "v_liquidity", "v_liquidation_events_all", "v_liquidation_events"),
 )
-TABLES = ("slots", *PARSED_TABLES, "market_data", "dead_letters")
+_OF_STATE = ("market_data", *OPPORTUNITY_TABLES)
+TABLES = ("slots", *PARSED_TABLES, *_OF_STATE, "dead_letters")
 
 
 class Feed:
@@ -48,8 +50,8 @@ class Feed:
                     if record.topic == PARSED:
                         for stage in self._stages[partition]:
                             for made in stage(value):
-                                if made.topic == FEATURES:
-                                    yield self.delivery(FEATURES, partition, made.value)
+                                if made.topic in (FEATURES, OPPORTUNITIES):
+                                    yield self.delivery(made.topic, partition, made.value)
 
     def delivery(self, topic: str, partition: int, value: bytes) -> Delivery:
         headers = RecordHeaders(schema=MESSAGES[topic])
@@ -73,7 +75,7 @@ def contents(engine: Any) -> dict[str, list[tuple[Any, ...]]]:
     for table in TABLES:
         left_out = "run_id, version, ingested_at"
         left_out += {"slots": ", first_seen", "dead_letters": ", seen"}.get(table, "")
-        final = " FINAL" if table in ("slots", "market_data") else ""
+        final = " FINAL" if table in ("slots", *_OF_STATE) else ""
         sql[table] = f"SELECT hex(toString(tuple(* EXCEPT ({left_out})))) FROM {table}{final}"
     return {name: sorted(engine.rows(text)) for name, text in sql.items()}
 

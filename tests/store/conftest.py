@@ -8,11 +8,10 @@ import pytest
 
 from mevstream.topologies.embedded import EmbeddedRuntime, Totals
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
-from mevstream.topologies.sinks.clickhouse import ClickHouseSink, Limits, Stored
-from mevstream.topologies.sinks.columns import PARSED_TABLES
+from mevstream.topologies.sinks.clickhouse import ROW_TABLES, ClickHouseSink, Limits, Stored
 from store.synthetic import stand_in
 
-TABLES = ("slots", *PARSED_TABLES, "market_data", "dead_letters")
+TABLES = ("slots", *ROW_TABLES)
 # What differs between two runs over the same input.
 VOLATILE = "run_id, version, ingested_at"
 

@@ -335,9 +335,9 @@ def test_repeated_flush_after_a_failure_stores_everything_once(
 
 def records(raw: bytes) -> list[Record]:
     """Of a slot that is one batch: then the status of the batch is that of the slot."""
-    parsed, features = (link.open_stage() for link in stand_in())
+    parsed, *others = (link.open_stage() for link in stand_in())
     first, *rest = parsed(raw)
-    return [first, *features(first.value), *rest]
+    return [first, *(record for stage in others for record in stage(first.value)), *rest]
 
 
 def test_rows_of_an_unfinished_slot_go_at_the_next_start(store: Store) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mevstream.cext.pool_table import PoolTable
 from mevstream.codecs.columns import NONE
+from mevstream.codecs.envelope import ENVELOPE
 from mevstream.codecs.features import STATE_SCHEMA, encode_features
 from mevstream.codecs.parsed import ParsedView, view_parsed
 from mevstream.errors import InputError
@@ -101,7 +102,7 @@ class FeatureStage:
             slot.candles = len(columns["pool"])
         return encode_features(
             {
-                **{name: getattr(view, name) for name in _ENVELOPE},
+                **{name: getattr(view, name) for name in ENVELOPE},
                 "names": self._names(),
                 "closed": closed,
             },
@@ -157,22 +158,6 @@ class FeatureStage:
         self._open = message.open if message.HasField("open") else None
 
 
-_ENVELOPE = (
-    "slot",
-    "parent_slot",
-    "block_time",
-    "seq",
-    "last",
-    "source",
-    "received_ns",
-    "blockhash",
-    "parent_blockhash",
-    "block_height",
-    "chain",
-    "commitment",
-    "partition",
-    "partitions",
-)
 _PASSED_ON = ("swap_outer", "swap_inner", "swap_leg", "swap_replica")
 
 

@@ -1,11 +1,10 @@
 """The warm store's sink: the topics of the chain become rows of ClickHouse.
 
 A slot is stored in this order: whatever the store has of another block of that slot goes, the
-slot's row first; its transactions, what they did, candles and dead letters come; its row in
-`slots` last.
-That row is the commit mark. A slot that has one is complete and is skipped when it comes again; a
-slot that has none was cut off, and the next writer removes what there is of it. So whatever is run
-twice, or killed and run again, leaves the rows of one run.
+slot's row first; its transactions, what they did, candles, opportunities and dead letters come; its
+row in `slots` last. That row is the commit mark. A slot that has one is complete and is skipped
+when it comes again; a slot that has none was cut off, and the next writer removes what there is of
+it. So whatever is run twice, or killed and run again, leaves the rows of one run.
 
 Single transactions whose block nobody knows (no blockhash) cannot replace a block: they are
 identified by their signature, gather in their slot, and give way to the block when it comes.
@@ -22,13 +21,21 @@ import pyarrow as pa
 from google.protobuf.message import DecodeError
 
 from mevstream.codecs.features import FeatureView
+from mevstream.codecs.opportunities import OpportunityView
 from mevstream.codecs.parsed import ParsedView, view_parsed
 from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.features_pb2 import ClosedSlot
 from mevstream.schemas.slots_pb2 import SlotStatus
-from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, SLOTS, Record
-from mevstream.topologies.sinks import engine, migrations
+from mevstream.topologies.chain import (
+    DEAD_LETTER,
+    FEATURES,
+    OPPORTUNITIES,
+    PARSED,
+    SLOTS,
+    Record,
+)
+from mevstream.topologies.sinks import engine, migrations, opportunities
 from mevstream.topologies.sinks.base import Sink
 from mevstream.topologies.sinks.columns import NO_KEY, PARSED_TABLES, Flush, Rows, Run
 from mevstream.topologies.sinks.market import market_rows
@@ -43,7 +50,8 @@ from mevstream.topologies.sinks.statements import (
     new_letters,
 )
 
-ROW_TABLES = (*PARSED_TABLES, "market_data", "dead_letters")
+_OF_STATE = ("market_data", *opportunities.TABLES)
+ROW_TABLES = (*PARSED_TABLES, *_OF_STATE, "dead_letters")
 
 
 class Engine(engine.Engine, Protocol):
@@ -71,6 +79,7 @@ class Stored:
     transactions: int = 0
     swaps: int = 0
     candles: int = 0
+    opportunities: int = 0
     slots: int = 0
     dead_letters: int = 0
     skipped_slots: int = 0
@@ -97,6 +106,7 @@ class _Plan:
 class _Buffer:
     views: list[ParsedView] = field(default_factory=list[ParsedView])
     features: list[FeatureView] = field(default_factory=list[FeatureView])
+    opportunities: list[OpportunityView] = field(default_factory=list[OpportunityView])
     slots: list[SlotStatus] = field(default_factory=list[SlotStatus])
     letters: list[DeadLetter] = field(default_factory=list[DeadLetter])
     transactions: int = 0
@@ -105,7 +115,7 @@ class _Buffer:
     plan: _Plan | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.views or self.features or self.slots or self.letters)
+        return bool(self.views or self.features or self.opportunities or self.slots or self.letters)
 
     def reached(self, limits: Limits) -> bool:
         return (
@@ -121,10 +131,11 @@ class ClickHouseSink(Sink):
     votes: vote transactions become rows, too (`slots` counts them in any case).
     replace: a slot that is complete in the store is written anew instead of being skipped.
     run_id: what the rows tell as the run that wrote them; else the time and a random part.
-    candles: False where no mev.features will come: those of a slot that is replaced stay.
+    stateful: False where nothing will come of the links with state: the candles and opportunities
+        of a slot that is replaced stay.
     """
 
-    topics = frozenset({PARSED, FEATURES, SLOTS, DEAD_LETTER})
+    topics = frozenset({PARSED, FEATURES, OPPORTUNITIES, SLOTS, DEAD_LETTER})
 
     def __init__(
         self,
@@ -134,11 +145,11 @@ class ClickHouseSink(Sink):
         replace: bool = False,
         limits: Limits | None = None,
         run_id: str | None = None,
-        candles: bool = True,
+        stateful: bool = True,
     ) -> None:
         self._engine = engine
         self._votes = votes
-        self._tables = [name for name in ROW_TABLES if candles or name != "market_data"]
+        self._tables = [name for name in ROW_TABLES if stateful or name not in _OF_STATE]
         self._replace = replace
         self._limits = limits or Limits()
         self._buffer = _Buffer()
@@ -170,6 +181,12 @@ class ClickHouseSink(Sink):
                 return  # no candles
             features.validate()
             buffer.features.append(features)
+        elif record.topic == OPPORTUNITIES:
+            found = OpportunityView(record.value)
+            if not found.n_opportunities:
+                return
+            found.validate()
+            buffer.opportunities.append(found)
         elif record.topic == SLOTS:
             buffer.slots.append(_message(SlotStatus, record))
         elif record.topic == DEAD_LETTER:
@@ -261,6 +278,12 @@ class ClickHouseSink(Sink):
         )
         stored.candles = candles.num_rows
         self._insert("market_data", candles, plan)
+        found = opportunities.opportunity_rows(
+            buffer.opportunities, plan.run, lambda block: plan.keep.get(block, False)
+        )
+        stored.opportunities = found["opportunities"].num_rows
+        for table, rows in found.items():
+            self._insert(table, rows, plan)
         letters = new_letters(self._engine, buffer.letters)
         stored.dead_letters = len(letters)
         self._insert("dead_letters", dead_letter_rows(letters, plan.run), plan)

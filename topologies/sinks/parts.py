@@ -17,6 +17,7 @@ from mevstream.schemas.slots_pb2 import SlotStatus
 from mevstream.topologies.parsed.slots import SUMMED, batch_statuses
 from mevstream.topologies.sinks.columns import PARSED_TABLES, key_bytes
 from mevstream.topologies.sinks.engine import Engine
+from mevstream.topologies.sinks.opportunities import TABLES as OPPORTUNITY_TABLES
 from mevstream.topologies.sinks.rows import Part
 from mevstream.topologies.sinks.statements import Block, Slot, among
 
@@ -205,7 +206,7 @@ def remove_blocks(engine: Engine, blocks: Iterable[Block]) -> None:
     cut off in between leaves a mark by which the next one does it again."""
     for chain, slot, blockhash in blocks:
         block = f"{among([(chain, slot)])} AND blockhash = unhex('{blockhash.hex()}')"
-        for table in (*PARSED_TABLES, "market_data"):
+        for table in (*PARSED_TABLES, "market_data", *OPPORTUNITY_TABLES):
             engine.execute(f"DELETE FROM {table} WHERE {block}")
         engine.execute(
             "INSERT INTO slot_parts SELECT * REPLACE (false AS stored, version + 1 AS version) "

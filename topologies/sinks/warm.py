@@ -9,7 +9,8 @@ Several instances share the partitions. Rows come first, then the marks of the p
   and skipped, and an insert that is repeated is recognised by its token (topic, partition and
   offsets of the records in it). Rows are there twice, until ClickHouse merges them, only where an
   instance was killed between rows and mark; single transactions of unknown blocks, which have no
-  marks; `market_data`, `slot_batches` and `slot_gaps`, where a record came again.
+  marks; `market_data`, those of opportunities, `slot_batches` and `slot_gaps`, where a record came
+  again.
 
 Of two blocks of a slot the later one counts (parts.py); the views show no other in the meantime.
 """
@@ -24,16 +25,19 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError
 
 from mevstream.codecs.features import FeatureView
+from mevstream.codecs.opportunities import OpportunityView
 from mevstream.codecs.parsed import ParsedMessage, read_parsed
 from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.slots_pb2 import SlotStatus
-from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, SLOTS
+from mevstream.topologies.chain import DEAD_LETTER, FEATURES, OPPORTUNITIES, PARSED, SLOTS
 from mevstream.topologies.parsed.slots import batch_status
 from mevstream.topologies.sinks import migrations
 from mevstream.topologies.sinks.columns import PARSED_TABLES, Flush, Rows, Run, key_bytes
 from mevstream.topologies.sinks.engine import Engine
 from mevstream.topologies.sinks.market import market_rows
+from mevstream.topologies.sinks.opportunities import TABLES as OPPORTUNITY_TABLES
+from mevstream.topologies.sinks.opportunities import completing_blocks, opportunity_rows
 from mevstream.topologies.sinks.parts import (
     Plan,
     changed,
@@ -60,7 +64,7 @@ from mevstream.topologies.sinks.statements import (
 )
 from mevstream.topologies.sinks.stream import Delivery, StreamSink
 
-Value = ParsedMessage | FeatureView | SlotStatus | DeadLetter
+Value = ParsedMessage | FeatureView | OpportunityView | SlotStatus | DeadLetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Stored:
     transactions: int = 0
     swaps: int = 0
     candles: int = 0
+    opportunities: int = 0
     slots: int = 0
     dead_letters: int = 0
     known_parts: int = 0
@@ -96,7 +101,7 @@ class WarmSink(StreamSink[WarmItem]):
     """
 
     name = "clickhouse"
-    topics = (PARSED, FEATURES, SLOTS, DEAD_LETTER)
+    topics = (PARSED, FEATURES, OPPORTUNITIES, SLOTS, DEAD_LETTER)
 
     def __init__(self, connect: Callable[[], Engine], *, votes: bool = False) -> None:
         self._connect = connect
@@ -147,6 +152,7 @@ class _Store:
         self._batches = [batch for batch in batches if batch.blockhash]
         self._single = [batch for batch in batches if not batch.blockhash]
         self._features = [item.value for item in items if isinstance(item.value, FeatureView)]
+        self._found = [item.value for item in items if isinstance(item.value, OpportunityView)]
         self._statuses = [item.value for item in items if isinstance(item.value, SlotStatus)]
         self._letters = [item.value for item in items if isinstance(item.value, DeadLetter)]
         self._votes = votes
@@ -164,6 +170,7 @@ class _Store:
         self._write_marks(plan)
         self._write_slots(slots & blocks)
         self._write_candles()
+        self._write_opportunities()
         self._write_letters()
         self._write_single_slots(single)
         self._write_told()
@@ -199,7 +206,7 @@ class _Store:
             statuses, versions = [state.status for state in rows], [state.version for state in rows]
             self._engine.insert("slots", slot_rows(statuses, self._run, versions), "")
         if gathered:
-            for table in PARSED_TABLES:
+            for table in (*PARSED_TABLES, *OPPORTUNITY_TABLES):
                 self._engine.execute(f"DELETE FROM {table} WHERE {among(gathered)} AND {SINGLE}")
         remove_blocks(self._engine, replaced)
         self._stored.slots += len(rows)
@@ -244,6 +251,19 @@ class _Store:
             self._engine.insert("market_data", rows, f"{self._token(views)}/{rows.num_rows}")
         self._stored.candles = rows.num_rows
 
+    def _write_opportunities(self) -> None:
+        views = [view for view in self._found if view.n_opportunities]
+        if not views:
+            return
+        blocks = {block for view in views for block in completing_blocks(view)}
+        gone = given_way(self._engine, {(chain, slot) for chain, slot, _ in blocks})
+        tables = opportunity_rows(views, self._run, lambda block: block not in gone)
+        for table, rows in tables.items():
+            if rows.num_rows:
+                # As for candles.
+                self._engine.insert(table, rows, f"{self._token(views)}/{rows.num_rows}")
+        self._stored.opportunities = tables["opportunities"].num_rows
+
     def _write_letters(self) -> None:
         letters = new_letters(self._engine, self._letters)
         if letters:
@@ -287,6 +307,12 @@ def _read_features(delivery: Delivery) -> FeatureView:
 _MessageT = TypeVar("_MessageT", SlotStatus, DeadLetter)
 
 
+def _read_opportunities(delivery: Delivery) -> OpportunityView:
+    view = OpportunityView(delivery.value)
+    view.validate()
+    return view
+
+
 def _reader(kind: type[_MessageT]) -> Callable[[Delivery], _MessageT]:
     def read(delivery: Delivery) -> _MessageT:
         try:
@@ -300,6 +326,7 @@ def _reader(kind: type[_MessageT]) -> Callable[[Delivery], _MessageT]:
 _READERS: dict[str, Callable[[Delivery], Value]] = {
     PARSED: _read_parsed,
     FEATURES: _read_features,
+    OPPORTUNITIES: _read_opportunities,
     SLOTS: _reader(SlotStatus),
     DEAD_LETTER: _reader(DeadLetter),
 }

@@ -264,15 +264,15 @@ class Lane:
     def _run(self, part: Part) -> list[Placed]:
         """What all stages make of a batch. What one stage gives the next one is published, too."""
         headers = part.message.headers
-        values = [part.message.value]
+        values = {self._links[0].input: [part.message.value]}
         placed: list[Placed] = []
-        for position, (link, stage) in enumerate(zip(self._links, self._stages, strict=True)):
+        for link, stage in zip(self._links, self._stages, strict=True):
             began_ns = time.time_ns()
-            results = [result for value in values for result in stage(value)]
+            results = [result for value in values.get(link.input, ()) for result in stage(value)]
             headers = traced(link.name, part.record, headers, began_ns)
             placed += place(results, part.record, headers, self._partitions)
-            following = self._links[position + 1 : position + 2]
-            values = [r.value for r in results if following and r.topic == following[0].input]
+            for result in results:
+                values.setdefault(result.topic, []).append(result.value)
         return placed
 
     async def _reject(self, part: Part, error: Exception) -> None:

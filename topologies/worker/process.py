@@ -75,8 +75,13 @@ def plan_groups(links: Sequence[Link], *, fused: bool) -> list[GroupPlan]:
     be fused."""
     if not fused or len(links) == 1:
         return [GroupPlan((link,)) for link in links]
+    # Lanes have what is split by market: the output of the first link, or the input of one that has
+    # state, and what the links before give.
+    first = links[0]
+    topics = {first.input} if first.stateful else set[str]()
     for link, following in pairwise(links):
-        if link.outputs[0] != following.input:
+        topics.add(link.outputs[0])
+        if following.input not in topics:
             raise MevstreamError(f"{link.name} and {following.name} do not follow one another")
         if not following.stateful:
             raise MevstreamError(

@@ -1,0 +1,90 @@
+"""Who belongs to whom: an actor is more than a wallet.
+
+Two wallets that trade in a pool are one actor's where one pays the other's transactions or trades
+through the other's authority, where one sells to the last unit what another one got, and where
+many of them bid the same price for the same compute units: a fleet of one bot. A router is no
+actor: its accounts trade for everybody, so only the payer counts there.
+
+What the batches do not tell, and so is not used: who funded a wallet, whom it closed its accounts
+to, and which unlisted program called a venue.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from mevstream.codecs.columns import NONE
+from mevstream.codecs.parsed import ParsedView
+from mevstream.topologies.opportunities.observed.model import Leg
+
+FLEET = 4
+"""From so many wallets on an equal bid is no coincidence."""
+
+LEAST_AMOUNT = 1000
+"""Base units below which amounts are equal by chance."""
+
+_LOOK_BACK = 32
+
+
+class Actors:
+    """The actors of the legs of one pool: `of[i]` is the number of the actor of legs[i].
+
+    legs: in order, all of one pool; batches: those that they came in.
+    """
+
+    of: list[int]
+
+    def __init__(self, legs: Sequence[Leg], batches: Sequence[ParsedView]) -> None:
+        self._parents: dict[int, int] = {}
+        for leg in legs:
+            self._find(leg.payer)
+            if leg.trader != NONE and not leg.routed:
+                self._join(leg.payer, leg.trader)
+        self._join_fleets(legs, batches)
+        self._join_same_tokens(legs)
+        self.of = [self._find(leg.payer) for leg in legs]
+
+    def _find(self, key: int) -> int:
+        parents = self._parents
+        root = parents.setdefault(key, key)
+        while parents[root] != root:
+            root = parents[root]
+        while parents[key] != root:
+            parents[key], key = root, parents[key]
+        return root
+
+    def _join(self, one: int, other: int) -> None:
+        one, other = self._find(one), self._find(other)
+        # The smaller number is the one that was seen first.
+        self._parents[max(one, other)] = min(one, other)
+
+    def _join_fleets(self, legs: Sequence[Leg], batches: Sequence[ParsedView]) -> None:
+        """Wallets that bid the same price a unit for the same number of units; without a bid
+        everybody looks the same."""
+        wallets: defaultdict[tuple[int, int], dict[int, None]] = defaultdict(dict)
+        for leg in legs:
+            view = batches[leg.batch]
+            price, limit = int(view.tx_cu_price[leg.tx]), int(view.tx_cu_limit[leg.tx])
+            if price and limit != NONE:
+                wallets[price, limit][self._find(leg.payer)] = None
+        for members in wallets.values():
+            first, *others = members
+            if len(members) >= FLEET:
+                for other in others:
+                    self._join(first, other)
+
+    def _join_same_tokens(self, legs: Sequence[Leg]) -> None:
+        """Who sells exactly what one or two legs before had brought to other wallets."""
+        for i, back in enumerate(legs):
+            if back.trader_in < LEAST_AMOUNT:
+                continue
+            bought = [leg for leg in legs[max(0, i - _LOOK_BACK) : i] if leg.reverses(back)]
+            by_amount = {leg.trader_out: leg for leg in bought}
+            if whole := by_amount.get(back.trader_in):
+                self._join(whole.payer, back.payer)
+                continue
+            for leg in bought:
+                rest = by_amount.get(back.trader_in - leg.trader_out)
+                if rest is not None and rest is not leg and rest.payer != leg.payer:
+                    self._join(leg.payer, back.payer)
+                    self._join(rest.payer, back.payer)
+                    break

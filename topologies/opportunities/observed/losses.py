@@ -1,0 +1,82 @@
+"""What the victims of a front would have got without it.
+
+The pool is replayed from where it stood before the front, with everybody's swaps but the front's:
+by the program's own arithmetic where the batches tell what it priced by (products.py, ranges.py),
+which is exact; else on the curve through front and victims. A swap whose input was named brings
+what that input buys; one whose output was named takes the same again, and what it would have got
+is what its input would have bought.
+"""
+
+from collections.abc import Sequence
+
+from mevstream.codecs.opportunities import Exactness
+from mevstream.codecs.parsed import ParsedView
+from mevstream.topologies.opportunities.observed import products, ranges
+from mevstream.topologies.opportunities.observed.model import Leg
+from mevstream.topologies.opportunities.observed.replay import Swap, read_swap
+
+Expected = list[tuple[int, Exactness]]
+
+
+def expected_without(
+    legs: Sequence[Leg],
+    fronts: set[int],
+    victims: Sequence[Leg],
+    batches: Sequence[ParsedView],
+) -> Expected:
+    """For each victim what it would have got without the fronts, and how that was found.
+
+    legs: all legs of the pool from the first front to the last back, in order; `fronts` are
+    numbers of legs. Legs in the direction of the front are `victims` or bystanders.
+    """
+    ways = victims[0]
+    wanted = {leg.number for leg in victims}
+    swaps = [read_swap(leg, ways, batches) for leg in legs]
+    last = max(i for i, leg in enumerate(legs) if leg.number in wanted)
+    path = swaps[: last + 1]
+    for replay in (products.replay, ranges.replay):
+        found = replay(path, swaps[last + 1 :], fronts, wanted)
+        if found is not None:
+            return found
+    return [(amount, Exactness.in_range) for amount in _curve(path, fronts, wanted)]
+
+
+def _curve(swaps: Sequence[Swap], fronts: set[int], wanted: set[int]) -> list[int]:
+    """On out(in) = y·in / (x + in), the curve that gives what the fronts got, and all until the
+    victim together. The fee, being a share of what comes in, is part of it."""
+    front_in = front_out = others_in = others_out = 0
+    expected: list[int] = []
+    for swap in swaps:
+        if not swap.forward:
+            continue
+        if swap.number in fronts:
+            front_in, front_out = front_in + swap.amount_in, front_out + swap.amount_out
+            continue
+        before_in = others_in
+        others_in, others_out = others_in + swap.amount_in, others_out + swap.amount_out
+        if swap.number in wanted:
+            total_in, total_out = front_in + others_in, front_out + others_out
+            out = _along(front_in, front_out, total_in, total_out, before_in, others_in)
+            expected.append(max(0, swap.received(out)) if out else 0)
+    return expected
+
+
+def _along(
+    first_in: int, first_out: int, total_in: int, total_out: int, start: int, end: int
+) -> int:
+    """What the piece start … end of the input gives on the curve through (first_in, first_out) and
+    (total_in, total_out), rounded down; 0 where there is no such curve: no price moved."""
+    rest_in, rest_out = total_in - first_in, total_out - first_out
+    if min(first_in, first_out, rest_in, rest_out) <= 0:
+        return 0
+    # 1/out = a/in + b, with a = x/y and b = 1/y, both times first_out·total_out·rest_in.
+    a = rest_out * first_in * total_in
+    b = total_out * rest_in - rest_out * total_in
+    if b <= 0:
+        return 0
+    scale = first_out * total_out * rest_in
+
+    def out(amount: int) -> int:
+        return scale * amount // (a + b * amount)
+
+    return out(end) - out(start)

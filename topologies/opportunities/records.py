@@ -1,0 +1,228 @@
+"""Opportunities as the columns of an OpportunityBatch."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mevstream.codecs import opportunities as bits
+from mevstream.codecs.columns import NONE
+from mevstream.codecs.opportunities import SCHEMA, Exactness, Kind, Role
+from mevstream.codecs.parsed import ParsedView
+from mevstream.topologies.opportunities.observed.costs import costs_of
+from mevstream.topologies.opportunities.observed.model import Found, transactions
+
+OWN_ROLES = tuple(role for role in Role if role not in (Role.victim, Role.target))
+
+# What each bit of opp_reasons makes of a label that is otherwise sure, or as sure as its kind is.
+_START = {
+    Kind.arbitrage: 0.99,
+    Kind.backrun: 0.9,
+    Kind.sandwich: 0.9,
+    Kind.liquidation: 1.0,
+    Kind.jit_liquidity: 0.95,
+}
+_DOUBTS = {
+    bits.UNKNOWN_VENUE: 0.9,
+    bits.ROUTED: 0.8,
+    bits.WIDE: 0.85,
+    bits.OTHERS_BETWEEN: 0.85,
+    bits.IN_PART: 0.9,
+    bits.LINKED_WALLETS: 0.85,
+}
+_SUPPORT = bits.NEIGHBOURS | bits.SAME_TOKENS | bits.EXACT_LOSS | bits.FROM_BALANCES
+
+Columns = dict[str, NDArray[Any]]
+
+
+def opportunity_id(
+    chain: str, slot: int, signature: bytes, outer: int, inner: int, kind: int, origin: int
+) -> bytes:
+    """16 bytes: BLAKE2b of the signature, then slot, outer, inner, kind and origin as little-endian
+    u64, then the chain's name. The same opportunity has the same id whenever it is found."""
+    digest = hashlib.blake2b(signature, digest_size=16)
+    for number in (slot, outer, inner, kind, origin):
+        digest.update(number.to_bytes(8, "little"))
+    digest.update(chain.encode())
+    return digest.digest()
+
+
+def confidence(kind: Kind, reasons: int) -> float:
+    """0 … 1. Each doubt takes a share of it; what supports the label halves what is missing."""
+    sure = _START[kind]
+    for bit, share in _DOUBTS.items():
+        if reasons & bit:
+            sure *= share
+    if reasons & _SUPPORT:
+        sure += (1 - sure) / 2
+    return sure
+
+
+def columns_of(found: Sequence[Found]) -> tuple[list[str], Columns]:
+    """(names, columns): the tables of an OpportunityBatch, of one opportunity or more."""
+    tables = _Tables()
+    for opportunity in found:
+        tables.add(opportunity)
+    return tables.finish()
+
+
+class _Keys:
+    """The key table that is being made."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, int] = {}
+
+    def row(self, key: bytes) -> int:
+        return self.rows.setdefault(key, len(self.rows))
+
+    def of(self, view: ParsedView, index: int) -> int:
+        return NONE if index == NONE else self.row(view.keys[index].tobytes())
+
+
+# Columns of a leg that are those of the swap.
+_SAME = (
+    "outer",
+    "inner",
+    "leg",
+    "decimals_in",
+    "decimals_out",
+    "amount_in",
+    "amount_out",
+    "trader_in",
+    "trader_out",
+)
+_KEYS = ("pool", "trader", "mint_in", "mint_out")
+_NAMES = ("venue", "router")
+
+
+class _Tables:
+    def __init__(self) -> None:
+        self._keys = _Keys()
+        self._names: dict[str, int] = {}
+        self._rows: dict[str, list[Any]] = {}
+        self._txs: dict[tuple[int, int], int] = {}
+        self._signatures: list[bytes] = []
+        self._ids: list[bytes] = []
+        self._legs = 0
+        # The views, that what is told by their addresses stays theirs.
+        self._views: list[ParsedView] = []
+
+    def _put(self, table: str, **values: Any) -> None:
+        for name, value in values.items():
+            self._rows.setdefault(f"{table}_{name}", []).append(value)
+
+    def add(self, found: Found) -> None:
+        number = len(self._ids)
+        first = found.legs[found.own]
+        view, row = first.view, first.row
+        own = transactions(found.legs, OWN_ROLES)
+        costs = costs_of(own)
+        start = self._legs
+        for place in found.legs:
+            self._leg(number, place.role, place.view, place.row)
+        reasons = found.reasons
+        self._put(
+            "opp",
+            kind=found.kind,
+            origin=found.origin,
+            actor=self._keys.of(view, int(view.tx_payer[view.swap_tx[row]])),
+            profit_mint=self._keys.of(view, found.mint),
+            decimals=found.decimals,
+            reasons=reasons,
+            exactness=max((v.exactness for v in found.victims), default=Exactness.none),
+            first_tx=self._tx(*own[0]),
+            last_tx=self._tx(*own[-1]),
+            outer=int(view.swap_outer[row]),
+            inner=int(view.swap_inner[row]),
+            transactions=len(own),
+            tip_payer=self._tip_payer(own),
+            precedence=found.precedence,
+            profit=found.profit,
+            net_lamports=found.net_lamports or 0,
+            fee=costs.fee,
+            tip=costs.tip,
+            victim_loss=sum(victim.loss for victim in found.victims),
+            confidence=confidence(found.kind, reasons),
+        )
+        self._ids.append(self._id(found, view, row))
+        for victim in found.victims:
+            place = found.legs[victim.leg]
+            tx = int(place.view.swap_tx[place.row])
+            self._put(
+                "victim",
+                opp=number,
+                leg=start + victim.leg,
+                wallet=self._keys.of(place.view, int(place.view.tx_payer[tx])),
+                mint=self._keys.of(place.view, int(place.view.swap_mint_out[place.row])),
+                exactness=victim.exactness,
+                got=victim.got,
+                expected=victim.expected,
+                loss=victim.loss,
+            )
+
+    def _id(self, found: Found, view: ParsedView, row: int) -> bytes:
+        tx = int(view.swap_tx[row])
+        return opportunity_id(
+            view.chain,
+            view.slot,
+            view.tx_signature[tx].tobytes(),
+            int(view.swap_outer[row]),
+            int(view.swap_inner[row]),
+            Kind.arbitrage if found.kind == Kind.backrun else found.kind,
+            found.origin,
+        )
+
+    def _leg(self, number: int, role: Role, view: ParsedView, row: int) -> None:
+        self._put(
+            "leg",
+            opp=number,
+            tx=self._tx(view, int(view.swap_tx[row])),
+            role=role,
+            **{name: int(getattr(view, f"swap_{name}")[row]) for name in _SAME},
+            **{n: self._keys.of(view, int(getattr(view, f"swap_{n}")[row])) for n in _KEYS},
+            **{n: self._name(view, int(getattr(view, f"swap_{n}")[row])) for n in _NAMES},
+        )
+        self._legs += 1
+
+    def _name(self, view: ParsedView, index: int) -> int:
+        return (
+            NONE if index == NONE else self._names.setdefault(view.names[index], len(self._names))
+        )
+
+    def _tx(self, view: ParsedView, tx: int) -> int:
+        row = self._txs.get((id(view), tx))
+        if row is not None:
+            return row
+        self._views.append(view)
+        row = self._txs[id(view), tx] = len(self._txs)
+        self._put(
+            "tx",
+            slot=view.slot,
+            index=int(view.tx_index[tx]),
+            payer=self._keys.of(view, int(view.tx_payer[tx])),
+            fee=int(view.tx_fee[tx]),
+            tip=int(view.tx_tip[tx]),
+            blockhash=self._keys.row(view.blockhash) if view.blockhash else NONE,
+        )
+        self._signatures.append(view.tx_signature[tx].tobytes())
+        return row
+
+    def _tip_payer(self, own: Iterable[tuple[ParsedView, int]]) -> int:
+        for view, tx in own:
+            if view.tx_tip[tx]:
+                return self._keys.of(view, int(view.tx_tip_payer[tx]))
+        return NONE
+
+    def finish(self) -> tuple[list[str], Columns]:
+        return list(self._names), {
+            "keys": _fixed(list(self._keys.rows), 32),
+            "opp_id": _fixed(self._ids, 16),
+            "tx_signature": _fixed(self._signatures, 64),
+            **{name: np.array(v, SCHEMA.columns[name]) for name, v in self._rows.items()},
+        }
+
+
+def _fixed(items: list[bytes], width: int) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(items), np.uint8).reshape(len(items), width)

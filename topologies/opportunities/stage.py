@@ -1,0 +1,236 @@
+"""mev.parsed → mev.opportunities for one market partition, with the swaps of a leader group.
+
+It reads mev.parsed and not mev.features, which has neither transactions nor what traders paid.
+"""
+
+import time
+from collections.abc import Iterable
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from mevstream.cext.base58 import decode_sized
+from mevstream.cext.detect import Window
+from mevstream.codecs.columns import NONE
+from mevstream.codecs.envelope import ENVELOPE
+from mevstream.codecs.opportunities import encode_opportunities
+from mevstream.codecs.parsed import KEY_COLUMNS, SCHEMA, ParsedView, encode_parsed, view_parsed
+from mevstream.errors import InputError
+from mevstream.schemas.dead_letter_pb2 import DeadLetter
+from mevstream.schemas.opportunities_pb2 import OpportunityState
+from mevstream.settings import load_settings
+from mevstream.topologies.chain import (
+    DEAD_LETTER,
+    OPPORTUNITIES,
+    PARSED,
+    Record,
+    StatefulStage,
+)
+from mevstream.topologies.opportunities.observed.arbitrage import Cycle, arbitrage
+from mevstream.topologies.opportunities.observed.backrun import LOOK_BACK, Target, find_target
+from mevstream.topologies.opportunities.observed.model import WRAPPED_SOL, Found, Leg
+from mevstream.topologies.opportunities.observed.sandwich import sandwiches
+from mevstream.topologies.opportunities.records import columns_of
+
+NAME = "opportunities"
+
+STATE_VERSION = 1
+
+LEADER_SLOTS = 4
+"""Slots in a row that one leader has; they begin at a multiple of it."""
+
+_SOL = decode_sized(WRAPPED_SOL, 32)
+
+Block = tuple[str, int, bytes]
+"""Chain, slot, blockhash."""
+
+
+def open_stage() -> StatefulStage:
+    """The stage with the hub mints of the settings."""
+    return OpportunityStage(decode_sized(mint, 32) for mint in load_settings().hub_mints)
+
+
+class OpportunityStage:
+    """One OpportunityBatch for each ParsedBatch.
+
+    Batches come in the order of (slot, seq). What is complete within a transaction is told by its
+    batch; what needs several, by the batch that ends the slot: its last one, or the first of
+    another block. Transactions whose block nobody knows (no blockhash) have no order among them:
+    only what is complete within one of them is told.
+
+    hubs: mints, 32 bytes each, that are no market of their own.
+    """
+
+    def __init__(self, hubs: Iterable[bytes]) -> None:
+        self._hubs = frozenset(hubs)
+        self._window = Window()
+        self._batches: list[ParsedView] = []
+        self._open: Block | None = None
+        # Legs of slots that have ended.
+        self._since = 0
+
+    def __call__(self, value: bytes, /) -> list[Record]:
+        try:
+            view = view_parsed(value)
+            view.validate()
+            found = self._take(view)
+        except (InputError, ValueError) as error:
+            return [_dead_letter(value, str(error))]
+        return [Record(OPPORTUNITIES, _encode(view, found))]
+
+    def _take(self, view: ParsedView) -> list[Found]:
+        """Raises ValueError for legs that are out of order; then nothing has changed but that a
+        slot may have ended."""
+        if not view.blockhash:
+            cycles = self._window.take(view, False)
+            return [arbitrage(view, cycle, None, _SOL) for cycle in cycles]
+        found: list[Found] = []
+        block = (view.chain, view.slot, view.blockhash)
+        if self._open is not None and self._open != block:
+            found += self._close()
+            self._begin(self._open, block)
+        self._open = block
+        if view.n_swaps:
+            cycles = self._window.take(view, True)
+            self._batches.append(view)
+            arbitrages = [self._arbitrage(view, cycle) for cycle in cycles]
+            found += [one for one in arbitrages if one is not None]
+        if view.last:
+            found += self._close()
+        return found
+
+    def _begin(self, before: Block, block: Block) -> None:
+        """What the first batch of another block leaves: of another leader group nothing, of one
+        that takes the place of slots before it what was before those."""
+        chain, slot, _ = block
+        if before[0] != chain or before[1] // LEADER_SLOTS != slot // LEADER_SLOTS:
+            self._refill([])
+        elif slot <= before[1]:
+            self._refill([batch for batch in self._batches if batch.slot < slot])
+
+    def _refill(self, batches: list[ParsedView]) -> None:
+        self._window.clear()
+        for batch in batches:
+            self._window.take(batch, True)
+        self._batches = batches
+        self._since = len(self._window)
+
+    def _close(self) -> list[Found]:
+        """The open slot has ended."""
+        found: list[Found] = []
+        for legs in self._window.suspects(self._since):
+            pool = [Leg(*leg) for leg in legs]
+            found += [
+                sandwich
+                for sandwich in sandwiches(pool, self._since, self._batches, _SOL)
+                if not sandwich.legs[0].view.swap_replica[sandwich.legs[0].row]
+            ]
+        self._since = len(self._window)
+        return found
+
+    # -- arbitrage ------------------------------------------------------------------------------
+
+    def _arbitrage(self, view: ParsedView, cycle: Cycle) -> Found | None:
+        """What this partition tells of it: all at the home of its first leg in a market (else of
+        its first leg), elsewhere whom it ran behind in a pool whose home this is."""
+        _, first, n, *_ = cycle
+        rows = range(first, first + n)
+        if not view.swap_replica.any():  # at home are all of them
+            target = self._target(view, rows, rows)
+            return arbitrage(view, cycle, target, _SOL)
+        between_hubs = [row for row in rows if self._is_between_hubs(view, row)]
+        anchor = next((row for row in rows if row not in between_hubs), first)
+        at_home = [row for row in rows if not view.swap_replica[row] and row not in between_hubs]
+        is_home = not view.swap_replica[anchor]
+        # Swaps between hubs are seen everywhere.
+        seen = sorted((*at_home, *between_hubs)) if is_home else at_home
+        target = self._target(view, rows, seen)
+        return arbitrage(view, cycle, target, _SOL) if is_home or target else None
+
+    def _is_between_hubs(self, view: ParsedView, row: int) -> bool:
+        mints = (view.swap_mint_in[row], view.swap_mint_out[row])
+        return all(mint != NONE and view.keys[mint].tobytes() in self._hubs for mint in mints)
+
+    def _target(self, view: ParsedView, rows: range, seen: Iterable[int]) -> Target | None:
+        """Whom the arbitrage of these legs ran behind: looked for in the pools of those that are
+        `seen`, of which every swap is in the window."""
+        batch = len(self._batches) - 1
+        legs = {row: Leg(*self._window.leg_at(batch, row)) for row in rows}
+        wallets = {leg.payer for leg in legs.values()}
+        wallets |= {leg.trader for leg in legs.values() if not leg.routed}
+        for row in seen:
+            before = [Leg(*leg) for leg in self._window.before(legs[row].number, LOOK_BACK)]
+            target = find_target(legs[row], before, self._batches, wallets - {NONE})
+            if target is not None:
+                return target
+        return None
+
+    # -- state ----------------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """An OpportunityState message: the transactions of the leader group that have swaps."""
+        state = OpportunityState(version=STATE_VERSION, since=self._since)
+        if self._open is not None:
+            state.open = True
+            state.chain, state.slot, state.blockhash = self._open
+        state.batches.extend(_with_swaps(batch) for batch in self._batches)
+        return state.SerializeToString()
+
+    def restore(self, snapshot: bytes) -> None:
+        try:
+            state = OpportunityState.FromString(snapshot)
+        except DecodeError:
+            raise InputError("not an OpportunityState message") from None
+        if state.version != STATE_VERSION:
+            raise InputError(f"OpportunityState: version {state.version} is not known here")
+        batches = [ParsedView(batch) for batch in state.batches]
+        window = Window()
+        try:
+            for batch in batches:
+                batch.validate()
+                window.take(batch, True)
+        except ValueError as error:
+            raise InputError(f"OpportunityState: {error}") from None
+        if state.since > len(window):
+            raise InputError("OpportunityState: more legs have ended than there are")
+        self._window, self._batches, self._since = window, batches, state.since
+        self._open = (state.chain, state.slot, state.blockhash) if state.open else None
+
+
+def _encode(view: ParsedView, found: list[Found]) -> bytes:
+    envelope = {name: getattr(view, name) for name in ENVELOPE}
+    if not found:
+        return encode_opportunities(envelope, {})
+    names, columns = columns_of(found)
+    return encode_opportunities({**envelope, "names": names}, columns)
+
+
+def _with_swaps(view: ParsedView) -> bytes:
+    """The batch with the transactions that have swaps, as a message of its own."""
+    rows, swap_tx = np.unique(view.swap_tx, return_inverse=True)
+    columns = {name: getattr(view, name) for name in SCHEMA.columns if name.startswith("swap_")}
+    columns |= {
+        name: getattr(view, name)[rows] for name in SCHEMA.columns if name.startswith("tx_")
+    }
+    columns["swap_tx"] = swap_tx
+    of_keys = [name for name in KEY_COLUMNS if name in columns]
+    used = np.unique(np.concatenate([columns[name] for name in of_keys]))
+    used = used[used != NONE]
+    for name in of_keys:
+        places = np.searchsorted(used, columns[name])
+        columns[name] = np.where(columns[name] == NONE, NONE, places)
+    envelope = {name: getattr(view, name) for name in ENVELOPE}
+    return encode_parsed({**envelope, "names": view.names}, {**columns, "keys": view.keys[used]})
+
+
+def _dead_letter(payload: bytes, error: str) -> Record:
+    letter = DeadLetter(
+        topic=PARSED,
+        partition=-1,
+        offset=-1,
+        stage=NAME,
+        error=" ".join(error.split()),
+        payload=payload,
+        seen_ns=time.time_ns(),
+    )
+    return Record(DEAD_LETTER, letter.SerializeToString())
