@@ -68,15 +68,17 @@ def opportunity_lines(view: OpportunityView) -> bytes:
     keys = _keys(view)
     signatures = _signatures(view)
     legs: list[list[int]] = [[] for _ in range(view.n_opportunities)]
-    for leg, opportunity in enumerate(view.leg_opp.tolist()):
+    owners: list[int] = view.leg_opp.tolist()
+    for leg, opportunity in enumerate(owners):
         legs[opportunity].append(leg)
     victims: list[list[str | None]] = [[] for _ in range(view.n_opportunities)]
-    for opportunity, wallet in zip(
-        view.victim_opp.tolist(), view.victim_wallet.tolist(), strict=True
-    ):
+    victims_of: list[int] = view.victim_opp.tolist()
+    wallets: list[int] = view.victim_wallet.tolist()
+    for opportunity, wallet in zip(victims_of, wallets, strict=True):
         victims[opportunity].append(keys[wallet])
-    leg_tx, leg_pool = view.leg_tx.tolist(), view.leg_pool.tolist()
-    slots = view.tx_slot.tolist()
+    leg_tx: list[int] = view.leg_tx.tolist()
+    leg_pool: list[int] = view.leg_pool.tolist()
+    slots: list[int] = view.tx_slot.tolist()
     return b"".join(
         orjson.dumps(
             {

@@ -154,7 +154,7 @@ def batch(transactions: Sequence[Tx], envelope: dict[str, Any]) -> bytes:
         ).reshape(-1, 64),
         "swap_tx": [t for t, *_ in legs],
         "swap_outer": [1] * len(legs),
-        "swap_inner": list(range(len(legs))),
+        "swap_inner": [n for tx in transactions if not tx.failed for n in range(len(tx.swaps))],
         "swap_venue": [NAMES.index(s.pool.venue) for *_, s in legs],
         "swap_router": [NONE if s.router is None else NAMES.index(s.router) for *_, s in legs],
         "swap_pool": [row(s.pool.name) for *_, s in legs],

@@ -5,9 +5,11 @@ It reads mev.parsed and not mev.features, which has neither transactions nor wha
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 
 from mevstream.cext.base58 import decode_sized
 from mevstream.cext.detect import Window
@@ -217,10 +219,15 @@ def _with_swaps(view: ParsedView) -> bytes:
     used = np.unique(np.concatenate([columns[name] for name in of_keys]))
     used = used[used != NONE]
     for name in of_keys:
-        places = np.searchsorted(used, columns[name])
-        columns[name] = np.where(columns[name] == NONE, NONE, places)
+        column = columns[name]
+        columns[name] = np.where(column == NONE, np.uint32(NONE), _places(used, column))
     envelope = {name: getattr(view, name) for name in ENVELOPE}
     return encode_parsed({**envelope, "names": view.names}, {**columns, "keys": view.keys[used]})
+
+
+def _places(keys: NDArray[Any], wanted: NDArray[Any]) -> NDArray[Any]:
+    """Where they are among the keys, which are in order."""
+    return np.searchsorted(keys, wanted).astype(np.uint32)
 
 
 def _dead_letter(payload: bytes, error: str) -> Record:

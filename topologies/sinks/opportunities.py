@@ -126,7 +126,7 @@ class _Flush:
         return self._shifted(name, [int(getattr(view, size)) for view in self._views])
 
     def _shifted(self, name: str, sizes: list[int]) -> Array:
-        starts = np.cumsum([0, *sizes])[:-1] if sizes else []
+        starts: list[int] = np.cumsum([0, *sizes])[:-1].tolist()
         parts = [
             np.where((column := getattr(view, name)) == NONE, -1, column.astype(np.int64) + start)
             for view, start in zip(self._views, starts, strict=True)

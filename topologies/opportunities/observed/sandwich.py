@@ -26,7 +26,7 @@ from mevstream.topologies.opportunities.observed.model import (
     transactions,
 )
 
-# So many of a thousand parts of what was bought are sold again, or of what was sold are bought back,
+# So many of a thousand parts of what was bought are sold again, or of what was sold bought back,
 # at least: a rest may be left over by rounding, but who keeps more holds a position.
 _SOLD = 999
 

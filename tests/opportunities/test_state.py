@@ -1,0 +1,197 @@
+"""The same opportunities however a slot is cut into batches, parted by market, or interrupted."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mevstream.cext.decoder import BatchDecoder
+from mevstream.codecs.opportunities import OpportunityView
+from mevstream.errors import InputError
+from mevstream.topologies.chain import DEAD_LETTER
+from mevstream.topologies.parsed.market import open_split
+from mevstream.topologies.raw.batches import BatchWriter
+from mevstream.topologies.raw.simulator import Simulator, output
+from mevstream.topologies.raw.simulator.agents.rates import MevConfig
+from mevstream.topologies.raw.simulator.config import SimulatorConfig
+from mevstream.topologies.raw.sources import open_sources
+from opportunities.scene import HUBS, SOL, Chain, Told, Tx, new_stage, pool, run, told
+
+
+def market() -> Chain:
+    """Every kind of opportunity, some over several slots."""
+    chain = Chain()
+    one = pool("one", SOL, "X", 10**12, 10**14)
+    two = pool("two", SOL, "X", 10**12, 10**14)
+    three = pool("three", "X", "Y", 10**14, 10**14)
+    four = pool("four", SOL, "Y", 11 * 10**11, 10**14)
+    chain.add(4, Tx("user", [one.swap(SOL, 4 * 10**10)]))
+    buy = two.swap(SOL, 10**9)
+    chain.add(4, Tx("bot", [buy, one.swap("X", buy.amount_out)]))
+    front = one.swap(SOL, 2 * 10**10)
+    chain.add(4, Tx("attacker", [front]), Tx("victim", [one.swap(SOL, 5 * 10**10)]))
+    chain.add(4, Tx("attacker", [one.swap("X", front.amount_out)]))
+    front = two.swap(SOL, 2 * 10**10)
+    chain.add(5, Tx("first wallet", [front]))
+    chain.add(6, Tx("another victim", [two.swap(SOL, 5 * 10**10)]))
+    chain.add(6, Tx("second wallet", [two.swap("X", front.amount_out)]))
+    # A route through two markets, behind a swap in the second one.
+    chain.add(7, Tx("big", [four.swap(SOL, 9 * 10**10)]))
+    x = two.swap(SOL, 10**9)
+    y = three.swap("X", x.amount_out)
+    chain.add(7, Tx("bot", [x, y, four.swap("Y", y.amount_out)]))
+    return chain
+
+
+KINDS = ["backrun", "sandwich", "sandwich", "backrun"]
+
+
+def counting(found: list[Told], views: list[OpportunityView]) -> list[Told]:
+    """Of those with one id the one with the largest precedence."""
+    precedence = [int(p) for view in views for p in view.opp_precedence]
+    best: dict[str, tuple[int, Told]] = {}
+    for rank, one in zip(precedence, found, strict=True):
+        if one.id not in best or rank > best[one.id][0]:
+            best[one.id] = (rank, one)
+    return sorted((one for _, one in best.values()), key=lambda one: one.id)
+
+
+def test_what_there_is() -> None:
+    assert [one.kind for one in told(run(market().batches()))] == KINDS
+
+
+@given(st.lists(st.integers(1, 6), max_size=4))
+def test_any_cut_of_a_slot(cuts: list[int]) -> None:
+    whole = told(run(market().batches()))
+    assert told(run(market().batches(cuts))) == whole
+
+
+@given(st.lists(st.integers(1, 6), max_size=4), st.integers(0, 30))
+def test_a_snapshot_between_any_two_batches(cuts: list[int], at: int) -> None:
+    batches = market().batches(cuts)
+    first = new_stage()
+    views = run(batches[:at], first)
+    second = new_stage()
+    second.restore(first.snapshot())
+    views += run(batches[at:], second)
+    assert told(views) == told(run(market().batches()))
+
+
+def parted(batches: list[bytes], partitions: int) -> list[Told]:
+    split = open_split(HUBS)
+    stages = [new_stage() for _ in range(partitions)]
+    views: list[OpportunityView] = []
+    for message in batches:
+        for stage, part in zip(stages, split(message, partitions), strict=True):
+            views += run([part], stage)
+    return counting(told(views), views)
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 3, 5, 8])
+def test_partitions(partitions: int) -> None:
+    views = run(market().batches([2]))
+    assert parted(market().batches([2]), partitions) == counting(told(views), views)
+
+
+@pytest.mark.parametrize("partitions", [3, 4])
+def test_partitions_of_a_simulated_chain(partitions: int) -> None:
+    config = SimulatorConfig(
+        seed=3,
+        transactions_per_slot=300,
+        sandwiches_per_slot=0.5,
+        mev=MevConfig(look_alikes_per_slot=0.5),
+    )
+    writer = BatchWriter("solana", 128, lambda: 1)
+    decode = BatchDecoder().decode
+    blocks = Simulator(config).blocks(24)
+    batches = [decode(raw) for block in blocks for raw in output.raw_batches(block, writer)]
+    views = run(batches)
+    whole = counting(told(views), views)
+    assert {one.kind for one in whole} == {"arbitrage", "backrun", "sandwich"}
+    assert parted(batches, partitions) == whole
+
+
+def test_a_block_that_takes_the_place_of_another() -> None:
+    """What a dead fork did is forgotten."""
+    chain = Chain()
+    one = pool("one", SOL, "X", 10**12, 10**14)
+    front = one.swap(SOL, 2 * 10**10)
+    chain.add(4, Tx("attacker", [front]))
+    fork = chain.batches()
+    rival = Chain()
+    rival.add(4, Tx("victim", [one.swap(SOL, 5 * 10**10)]))
+    rival.add(4, Tx("attacker", [one.swap("X", front.amount_out)]))
+    assert told(run([*fork, *rival.batches(blockhash=b"r" * 32)])) == []
+    later = Chain()
+    later.add(5, *rival.slots[4])
+    assert [one.kind for one in told(run([*fork, *later.batches()]))] == ["sandwich"]
+
+
+def test_a_slot_without_its_last_batch_ends_with_the_next() -> None:
+    batches = market().batches(last=False)
+    assert [one.kind for one in told(run(batches[:1]))] == ["backrun"]
+    assert [one.kind for one in told(run(batches[:2]))] == ["backrun", "sandwich"]
+
+
+def test_bad_input() -> None:
+    stage = new_stage()
+    (letter,) = stage(b"\xff\xff\xff")
+    assert letter.topic == DEAD_LETTER
+    with pytest.raises(InputError, match="version 7"):
+        stage.restore(b"\x08\x07")
+    with pytest.raises(InputError):
+        stage.restore(b"\xff")
+    with pytest.raises(InputError):
+        stage.restore(b"\x08\x01\x82\x01\x01\xff")
+    assert [one.kind for one in told(run(market().batches(), stage))] == KINDS
+
+
+# -- real data ------------------------------------------------------------------------------------
+
+
+def decoded(path: Path) -> list[bytes]:
+    decode = BatchDecoder().decode
+    return [decode(raw) for raw in open_sources([str(path)])]
+
+
+ARBITRAGES = {
+    285000037: {182: 80415, 547: 495604, 548: 362697},
+    316719544: {1347: 3325925, 1439: 150279, 1937: 95786639},
+    332254908: {1538: 81824, 1541: 6395, 1638: 2592, 1643: 7243, 1723: 696, 1815: 1556, 1833: 892},
+}
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+def test_real_blocks_have_arbitrage_and_no_sandwich(shared_data: Path, partitions: int) -> None:
+    found = parted(decoded(shared_data / "blocks"), partitions)
+    assert {one.kind for one in found} == {"arbitrage"}
+    gains: dict[int, dict[int, int]] = {}
+    for one in found:
+        gains.setdefault(one.slot, {})[one.legs[0][2]] = one.profit
+    assert gains == ARBITRAGES
+
+
+# What the legs gained and the token balances did not: 3 lamports are left with the router, and the
+# payer unwrapped its fee and tip from the account that traded.
+_ELSEWHERE = {"jowency_swap_orca_v1_1": 3, "jowency_swap_saber_1": 5000 + 6091}
+
+
+def test_real_arbitrages(shared_data: Path) -> None:
+    """Of all single transactions these are some, with the gain that their balances show."""
+    folder = shared_data / "transactions"
+    wanted = orjson.loads((folder / "expected.json").read_bytes())
+    arbitrages = 0
+    for name, facts in wanted.items():
+        if facts["slot"] is None:
+            continue
+        found = told(run(decoded(folder / name)))
+        cycles = (facts["arbitrage"] or {}).get("cycle", {})
+        assert len(found) == bool(cycles), name
+        if cycles:
+            arbitrages += 1
+            gain = max(cycle["gain"] for cycle in cycles.values())
+            stem = Path(name).name.removesuffix(".json.gz")
+            assert found[0].profit == gain + _ELSEWHERE.get(stem, 0), name
+    assert arbitrages == 8
