@@ -109,3 +109,24 @@ def _swap(model: PoolModel, side: int, taken: int, given: int) -> tuple[int, int
 def test_senseless_knobs_are_named(knobs: dict[str, Any]):
     with pytest.raises(InputError, match="simulator: "):
         MevConfig(**knobs)
+
+
+def test_what_a_purchase_expects_is_the_most_that_its_payment_buys(chain: Chain):
+    """On pools where tokens are bought by how many come out: one more would cost more."""
+    engine: Any = chain.simulator._engine
+    checked = 0
+    for number, pool in enumerate(chain.pools):
+        model = PoolModel(pool, engine.state(number))
+        if not model.exact_out:
+            continue
+        fill = model.copy().swap(1, model.reserves[1] // 300)
+        again = model.copy().again(1, fill) if fill else None
+        assert fill is not None
+        assert again is not None
+        assert again[0] == fill
+        more = [model.copy().again(1, Fill(fill.paid, 0, 0, again[1] + n)) for n in (0, 1)]
+        assert more[0] is not None
+        assert more[1] is not None
+        assert more[0][0].paid <= fill.paid < more[1][0].paid
+        checked += 1
+    assert checked

@@ -109,7 +109,8 @@ class PoolModel:
         purchase by tokens out that is another number than what it receives."""
         if self.exact_out and side == 1:
             quote = self._cost(fill.pool_out)
-            spent = self._net_of(fill.paid)
+            # The most tokens whose cost (see `_cost`) is within what was paid.
+            spent = self._net_of(fill.paid) - (self.pool.venue is Venue.PUMP_FUN)
             expected = self.reserves[0] * spent // (self.reserves[1] + spent)
             if quote is None:
                 return None
