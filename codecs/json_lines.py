@@ -55,8 +55,9 @@ def json_lines(view: ParsedView, records: Collection[str]) -> bytes:
         return b"".join(lines for _, table in tables for lines in table)
     lines = [line for _, table in tables for line in table]
     # Stable: of one transaction the tables stay in this order.
-    order = np.argsort(np.concatenate([tx for tx, _ in tables]), kind="stable")
-    return b"".join([lines[i] for i in order.tolist()])
+    rows: list[NDArray[Any]] = [tx for tx, _ in tables]
+    order: list[int] = np.argsort(np.concatenate(rows), kind="stable").tolist()
+    return b"".join([lines[i] for i in order])
 
 
 def opportunity_lines(view: OpportunityView) -> bytes:

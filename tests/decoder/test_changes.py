@@ -415,8 +415,10 @@ def test_marginfi_by_a_receiver() -> None:
         vaults = ["-", f"vault {mint}"] if name.endswith("withdraw") else [f"vault {mint}", "-"]
         accounts = ["group", account, "l", f"bank {mint}", f"user {mint}", *vaults, "token"]
         scene.call(1, MARGINFI, accounts, leading(name) + u64(amount))
-        way = (f"vault {mint}", f"user {mint}")
-        scene.transfer(2, *(way if name.endswith("withdraw") else way[::-1]), "l", amount)
+        source, target = f"vault {mint}", f"user {mint}"
+        if not name.endswith("withdraw"):
+            source, target = target, source
+        scene.transfer(2, source, target, "l", amount)
 
     move("lending_account_withdraw", "x", "A", 9)  # before it starts
     scene.call(1, MARGINFI, ["x", "record", "l", "sysvar"], leading("start_liquidation"))

@@ -20,7 +20,7 @@ from mevstream.topologies.opportunities.stage import OpportunityStage
 
 HUBS = [decode_sized(mint, 32) for mint in HUB_MINTS]
 SOL, USDC = "SOL", "USDC"
-_KNOWN = dict(zip((SOL, USDC, "USDT", "USD1"), HUBS, strict=True))
+_KNOWN: dict[str, bytes] = dict(zip((SOL, USDC, "USDT", "USD1"), HUBS, strict=True))
 NAMES = ["raydium_amm_v4", "orca_whirlpool", "unknown", "jupiter_v6", "dflow"]
 FEE = 5000
 

@@ -1,5 +1,7 @@
 """Cycles within a transaction, and whom they followed."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -189,7 +191,7 @@ def test_backrun() -> None:
         {"target": 60_000_000_000, "back": True},  # somebody else was there before
     ],
 )
-def test_an_arbitrage_that_followed_nobody(case: dict[str, int]) -> None:
+def test_an_arbitrage_that_followed_nobody(case: dict[str, Any]) -> None:
     assert followed(**case) == ["arbitrage"]
 
 

@@ -288,11 +288,11 @@ def test_a_fleet_of_wallets_with_equal_bids() -> None:
     market = deep()
     chain = Chain()
     bid = (21_034, 250_000)
+    first = 0
     for n in range(10):
         bought = market.swap(SOL, 2_000_000_000)
         chain.add(4, Tx(f"wallet {n}", [bought], bid=bid))
-        if n == 0:
-            first = bought.amount_out
+        first = first or bought.amount_out
     chain.add(4, Tx("wallet 0", [market.swap("X", first)], bid=bid))
     assert found(chain) == []
     # With bids of their own they are strangers to each other.

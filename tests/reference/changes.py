@@ -219,9 +219,8 @@ def change(tx: Tx, ix: Instruction) -> Change | None:
         elif delta == 0:
             delta = None
         lower, upper = _range(ix.data, where)
-        return Change(
-            ix.outer, ix.inner, kind, venue, pool, holder, owner, *amounts, lower, upper, delta
-        )
+        names = (kind, venue, pool, holder, owner)
+        return Change(ix.outer, ix.inner, *names, amounts[0], amounts[1], lower, upper, delta)
     return None
 
 
