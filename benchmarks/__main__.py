@@ -15,7 +15,17 @@ from rich.table import Table
 
 from benchmarks.harness import Report, one_core
 
-MODULES = ("decoder", "columnar", "embedded", "simulator", "warm", "lake", "hot", "cycles")
+MODULES = (
+    "decoder",
+    "columnar",
+    "detection",
+    "embedded",
+    "simulator",
+    "warm",
+    "lake",
+    "hot",
+    "cycles",
+)
 SYSTEMS = ("chain", "scaling", "soak")
 """Those take minutes, need the servers of the local stack, and use every core."""
 

@@ -26,7 +26,6 @@ from mevstream.topologies.chain import (
     OPPORTUNITIES,
     PARSED,
     Record,
-    StatefulStage,
 )
 from mevstream.topologies.opportunities.observed.arbitrage import Cycle, arbitrage
 from mevstream.topologies.opportunities.observed.backrun import LOOK_BACK, Target, find_target
@@ -47,7 +46,7 @@ Block = tuple[str, int, bytes]
 """Chain, slot, blockhash."""
 
 
-def open_stage() -> StatefulStage:
+def open_stage() -> "OpportunityStage":
     """The stage with the hub mints of the settings."""
     return OpportunityStage(decode_sized(mint, 32) for mint in load_settings().hub_mints)
 
@@ -75,14 +74,15 @@ class OpportunityStage:
         try:
             view = view_parsed(value)
             view.validate()
-            found = self._take(view)
+            found = self.detect(view)
         except (InputError, ValueError) as error:
             return [_dead_letter(value, str(error))]
         return [Record(OPPORTUNITIES, _encode(view, found))]
 
-    def _take(self, view: ParsedView) -> list[Found]:
-        """Raises ValueError for legs that are out of order; then nothing has changed but that a
-        slot may have ended."""
+    def detect(self, view: ParsedView) -> list[Found]:
+        """What the next batch completes; it must have passed `ParsedView.validate`. Raises
+        ValueError for legs that are out of order; then nothing has changed but that a slot may
+        have ended."""
         if not view.blockhash:
             cycles = self._window.take(view, False)
             return [arbitrage(view, cycle, None, _SOL) for cycle in cycles]
