@@ -1,37 +1,105 @@
-"""Which mint a token account holds, what arrives after a transfer fee, and what a vault holds
+"""Which mint a token account holds, what transfer fees keep back, and what a vault holds
 after a leg.
 
 The metadata has token balances before and after the whole transaction only. Between them the
 transfers are applied in execution order, so that two legs on one pool see different balances.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport UINT64_MAX, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
 
+from mevstream.cext.calls cimport program_at
 from mevstream.cext.model cimport (
-    NO_ACCOUNT, RESERVES_KNOWN, Decoded, Leg, TokenAccount, Transaction, Transfer,
+    MAX_KEYS, NO_ACCOUNT, RESERVES_KNOWN, TOKEN_2022, Decoded, Instruction, Leg, Program,
+    TokenAccount, Transaction, Transfer,
 )
 from mevstream.cext.token_accounts cimport token_account
 
+cdef extern from *:
+    ctypedef unsigned long long uint128 "unsigned __int128"
 
-cdef uint64_t received(Transaction* tx, Decoded* d, const Transfer* transfer) noexcept nogil:
-    """What arrived of a transfer. Token-2022 withholds a fee on arrival: the instruction tells it
-    (with-fee) or the balances do, where nothing else touched the account."""
-    cdef TokenAccount* entry
-    cdef uint32_t i, touched = 0
-    cdef uint64_t grown
-    if transfer.fee:
-        return transfer.amount - transfer.fee
-    entry = token_account(tx, transfer.destination)
+
+cdef bint minted_or_burnt(Transaction* tx, Decoded* d, uint16_t account) noexcept nogil:
+    """Whether Token-2022 changed the account's balance otherwise than by transfers: MintTo (7, 14),
+    Burn (8, 15), withheld fees paid out (26, 2 and 3), confidential deposits (27)."""
+    cdef uint32_t i, k
+    cdef const Instruction* ix
+    cdef const Program* program
+    for i in range(tx.n_instructions):
+        ix = &tx.instructions[i]
+        program = program_at(tx, d, ix.program)
+        if program == NULL or program.kind != TOKEN_2022 or ix.n_data < 2:
+            continue
+        if not (ix.data[0] in (7, 8, 14, 15, 27) or (ix.data[0] == 26 and ix.data[1] in (2, 3))):
+            continue
+        for k in range(2):
+            if k < ix.n_accounts and ix.accounts[k] == account:
+                return True
+    return False
+
+
+cdef inline uint64_t fee_at(uint64_t amount, uint64_t rate) noexcept nogil:
+    """A transfer fee of `rate` basis points (at most 10,000), rounded up."""
+    return <uint64_t>((<uint128>amount * rate + 9999) // 10000)
+
+
+cdef void settle_fees_of(Transaction* tx, Decoded* d, uint16_t account) noexcept nogil:
+    """Shares what the account lacks in the end among the silent transfers into it: by the rate in
+    basis points that explains it to the unit, else (a largest fee was reached) in proportion."""
+    cdef TokenAccount* entry = token_account(tx, account)
+    cdef Transfer* transfer
+    cdef uint128 came = 0, went = 0, silent = 0, by_rate = 0
+    cdef uint64_t missing, rate, before, share
+    cdef uint32_t i
     if entry == NULL or not entry.token_2022 or entry.post == NULL:
-        return transfer.amount
+        return
     for i in range(d.n_transfers):
-        if (d.transfers[i].destination == transfer.destination
-                or d.transfers[i].source == transfer.destination):
-            touched += 1
-    grown = entry.post_amount - entry.pre_amount
-    if touched == 1 and entry.post_amount > entry.pre_amount and grown < transfer.amount:
-        return grown
-    return transfer.amount
+        transfer = &d.transfers[i]
+        if transfer.source == transfer.destination:
+            continue
+        if transfer.source == account:
+            went += transfer.amount
+        elif transfer.destination == account:
+            came += transfer.amount - transfer.fee
+            if transfer.silent:
+                silent += transfer.amount
+    came += entry.pre_amount
+    went += entry.post_amount
+    # No account ever holds more than a u64: whoever says so made it up.
+    if came <= went or came - went > silent or silent > UINT64_MAX:
+        return
+    if minted_or_burnt(tx, d, account):
+        return
+    missing = <uint64_t>(came - went)
+    rate = <uint64_t>(<uint128>missing * 10000 // silent)
+    for i in range(d.n_transfers):
+        transfer = &d.transfers[i]
+        if transfer.destination == account and transfer.source != account and transfer.silent:
+            by_rate += fee_at(transfer.amount, rate)
+    before = 0
+    for i in range(d.n_transfers):
+        transfer = &d.transfers[i]
+        if transfer.destination != account or transfer.source == account or not transfer.silent:
+            continue
+        if by_rate == missing:
+            transfer.fee = fee_at(transfer.amount, rate)
+        else:
+            # Of the sum so far, so that the shares add up.
+            share = <uint64_t>(<uint128>missing * before // silent)
+            before += transfer.amount
+            transfer.fee = <uint64_t>(<uint128>missing * before // silent) - share
+
+
+cdef void settle_transfer_fees(Transaction* tx, Decoded* d) noexcept nogil:
+    """Fills the fees that Token-2022 withheld on arrival where no instruction tells them
+    (TransferChecked does not): the receiver's balances do, if only transfers changed them."""
+    cdef uint32_t i
+    cdef bint done[MAX_KEYS]
+    memset(done, 0, sizeof(done))
+    for i in range(d.n_transfers):
+        if d.transfers[i].silent and not done[d.transfers[i].destination]:
+            done[d.transfers[i].destination] = True
+            settle_fees_of(tx, d, d.transfers[i].destination)
 
 
 cdef const uint8_t* mint_of(Transaction* tx, Decoded* d, uint16_t account) noexcept nogil:
@@ -61,7 +129,7 @@ cdef bint balance_after(
     """The account's balance once the instructions before `end` have run; whether it is certain.
 
     Counted forward from the balance before, and believed if that leads to the balance after. If
-    it does not (a mint, a burn, a fee withheld in silence), counted back from the balance after,
+    it does not (a mint, a burn), counted back from the balance after,
     and believed if nothing moves between.
     """
     cdef TokenAccount* entry = token_account(tx, account)

@@ -24,6 +24,8 @@ cdef enum:
     C_FIELD_32 = 100
     C_COLUMNS_64 = 9
     C_FIELD_64 = 107
+    SIGNERS_LAMPORTS = 170 # of transactions
+    SIGNERS_IN = 171       # of legs
     MAX_NAMES = 1024
 
 # Entries are valid in the generation (batch) that wrote them, so that a new batch need not clear.
@@ -34,6 +36,7 @@ cdef struct Slot:
 cdef struct Columns:
     uint32_t generation
     bint failed                # out of memory while adding rows
+    bint signers_told          # for any transaction
     uint32_t n_transactions
     uint32_t n_swaps
     uint32_t n_liquidity
@@ -56,6 +59,8 @@ cdef struct Columns:
     uint64_t* liquidation64[Q_COLUMNS_64]
     uint32_t* curve32[C_COLUMNS_32]
     uint64_t* curve64[C_COLUMNS_64]
+    uint64_t* signers_lamports
+    uint64_t* signers_in
     uint8_t* keys
     uint32_t n_keys
     uint32_t key_capacity      # half the slots

@@ -45,6 +45,8 @@ cdef void columns_free(Columns* c) noexcept nogil:
         free(c.curve32[i])
     for i in range(C_COLUMNS_64):
         free(c.curve64[i])
+    free(c.signers_lamports)
+    free(c.signers_in)
     free(c.signatures)
     free(c.malformed)
     free(c.positions)
@@ -66,7 +68,7 @@ cdef bint transaction_room(Columns* c, uint32_t n) noexcept nogil:
     cdef bint ok = True
     c.n_transactions = c.n_swaps = c.n_malformed = c.n_keys = c.n_names = 0
     c.n_liquidity = c.n_liquidations = 0
-    c.failed = False
+    c.failed = c.signers_told = False
     c.generation += 1
     if c.generation == 0:   # after 2^32 batches
         memset(c.slots, 0, 2 * <size_t>c.key_capacity * sizeof(Slot))
@@ -78,7 +80,7 @@ cdef bint transaction_room(Columns* c, uint32_t n) noexcept nogil:
         ok = ok and grow(<void**>&c.tx32[i], n, 4)
     for i in range(T_COLUMNS_64):
         ok = ok and grow(<void**>&c.tx64[i], n, 8)
-    ok = ok and grow(<void**>&c.signatures, n, 64)
+    ok = ok and grow(<void**>&c.signatures, n, 64) and grow(<void**>&c.signers_lamports, n, 8)
     ok = ok and grow(<void**>&c.malformed, n, 4) and grow(<void**>&c.positions, n, 4)
     if ok:
         c.transaction_capacity = n
@@ -105,8 +107,10 @@ cdef bint more_room(
 
 cdef bint swap_room(Columns* c, uint32_t more) noexcept nogil:
     """Room for that many more legs; 0 without memory."""
-    cdef uint32_t capacity = c.swap_capacity
+    cdef uint32_t capacity = c.swap_capacity, same = capacity
     return more_room(
+        NULL, 0, &c.signers_in, 1, c.n_swaps + more, &same
+    ) and more_room(
         c.curve32, C_COLUMNS_32, c.curve64, C_COLUMNS_64, c.n_swaps + more, &capacity
     ) and more_room(
         c.swap32, S_COLUMNS_32, c.swap64, S_COLUMNS_64, c.n_swaps + more, &c.swap_capacity)

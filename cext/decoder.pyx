@@ -11,9 +11,10 @@ from libc.string cimport memcpy, memset
 from mevstream.cext.columns cimport (
     C_COLUMNS_32, C_COLUMNS_64, C_FIELD_32, C_FIELD_64, L_COLUMNS_32, L_COLUMNS_64, L_FIELD_32,
     L_FIELD_64, Q_COLUMNS_32, Q_COLUMNS_64, Q_FIELD_32, Q_FIELD_64, S_COLUMNS_32, S_COLUMNS_64,
-    S_FIELD_32, S_FIELD_64, T_COLUMNS_32, T_COLUMNS_64, T_FIELD_32, T_FIELD_64, Columns, Writer,
-    columns_free, columns_init, key_index, liquidation_room, liquidity_room, name_column, swap_room,
-    transaction_room, write_bytes, write_column, write_varint_field,
+    S_FIELD_32, S_FIELD_64, SIGNERS_IN, SIGNERS_LAMPORTS, T_COLUMNS_32, T_COLUMNS_64, T_FIELD_32,
+    T_FIELD_64, Columns, Writer, columns_free, columns_init, key_index, liquidation_room,
+    liquidity_room, name_column, swap_room, transaction_room, write_bytes, write_column,
+    write_varint_field,
 )
 from mevstream.cext.model cimport (
     NONE, Change, CurveTold, Decoded, Instruction, Leg, Liquidation, Transaction,
@@ -39,6 +40,7 @@ cdef enum:
     LOG_TRUNCATED = 8
     DONTFRONT = 16
     UNITS_KNOWN = 32
+    SIGNERS_TOLD = 64
 
 # TransactionError, in bincode's numbering of the runtime's enum.
 cdef enum:
@@ -211,6 +213,7 @@ cdef void add_swap(Columns* c, const Transaction* tx, const Leg* leg, uint32_t r
     u64[6][at] = leg.fee
     memcpy(&u64[7][at], &leg.price_after, 8)
     add_curve(c, &leg.curve, at)
+    c.signers_in[at] = <uint64_t>leg.signers_in
     c.n_swaps += 1
 
 
@@ -306,6 +309,7 @@ cdef void add_transaction(Columns* c, Transaction* tx, Decoded* d, uint32_t inde
     flags = (0 if tx.failed else SUCCESS) | (IS_VOTE if tx.vote else 0)
     flags |= (PARTIAL if tx.partial else 0) | (DONTFRONT if d.dontfront else 0)
     flags |= UNITS_KNOWN if tx.has_compute_units else 0
+    flags |= SIGNERS_TOLD if d.signers_told else 0
     if tx.n_last_log == 13 and tx.last_log[0] == b"L" and tx.last_log[12] == b"d":
         flags |= LOG_TRUNCATED   # "Log truncated"
     if tx.has_config:
@@ -331,6 +335,8 @@ cdef void add_transaction(Columns* c, Transaction* tx, Decoded* d, uint32_t inde
     u64[3][at] = tx.payer_post
     u64[4][at] = tx.compute_units
     u64[5][at] = price
+    c.signers_lamports[at] = <uint64_t>d.signers_lamports
+    c.signers_told = c.signers_told or d.signers_told
     if tx.signature != NULL:
         memcpy(c.signatures + 64 * <uint64_t>at, tx.signature, 64)
     else:
@@ -432,7 +438,8 @@ cdef class BatchDecoder:
                     d.n_legs = d.n_changes = d.n_liquidations = d.attempts = 0
                     d.tip = d.cu_price = 0
                     d.tip_payer = d.cu_limit = NONE
-                    d.dontfront = False
+                    d.dontfront = d.signers_told = False
+                    d.signers_lamports = 0
                 else:
                     decode_instructions(tx, d)
                 if not swap_room(c, d.n_legs) or not liquidity_room(
@@ -506,3 +513,6 @@ cdef class BatchDecoder:
             write_column(w, C_FIELD_32 + i, c.curve32[i], 4 * <uint64_t>c.n_swaps)
         for i in range(C_COLUMNS_64):
             write_column(w, C_FIELD_64 + i, c.curve64[i], 8 * <uint64_t>c.n_swaps)
+        if c.signers_told:
+            write_column(w, SIGNERS_LAMPORTS, c.signers_lamports, 8 * <uint64_t>c.n_transactions)
+            write_column(w, SIGNERS_IN, c.signers_in, 8 * <uint64_t>c.n_swaps)

@@ -109,7 +109,7 @@ cdef void apply_event(Transaction* tx, Leg* leg, const SwapEvent* event) noexcep
     leg.price_after = event.price_after
     withheld = leg.curve.withheld_in
     leg.curve = event.curve
-    if withheld:
+    if not leg.curve.withheld_in:
         leg.curve.withheld_in = withheld
 
 

@@ -161,6 +161,7 @@ cdef bint read_meta(
     Transaction* tx, Scratch* scratch, const uint8_t* p, const uint8_t* end) noexcept nogil:
     cdef uint32_t tag, length, account
     cdef uint64_t value
+    cdef const uint8_t* here
     cdef TokenAccount* entry
     while p < end:
         if p[0] == BYTES_6:
@@ -171,9 +172,13 @@ cdef bint read_meta(
             if p == NULL:
                 return False
             continue
+        here = p
         p = mv_tag(p, end, &tag)
         if p == NULL:
             return False
+        if tx.lamports_begin == NULL and tag >> 3 in (3, 4):
+            tx.lamports_begin = here
+            tx.lamports_end = end
         if tag & 7 == 2:
             p = mv_length(p, end, &length)
             if p == NULL:

@@ -5,7 +5,7 @@ Accounts are named by their index in the transaction's key table (static keys, l
 loaded readonly), which one byte can hold on the wire.
 """
 
-from libc.stdint cimport int16_t, int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     NONE = 0xFFFFFFFF
@@ -103,7 +103,8 @@ cdef struct Transfer:
     uint16_t authority
     uint16_t mint              # account index; NO_ACCOUNT for a plain transfer
     uint64_t amount            # as sent
-    uint64_t fee               # withheld on arrival, where the instruction tells
+    uint64_t fee               # withheld on arrival, as the instruction or the balances tell
+    bint silent                # may have a fee that the instruction does not tell
 
 # What a venue's event tells of the pool's curve: swap_mode to swap_withheld_in in
 # schemas/parsed.proto. The defaults are `untold`.
@@ -145,12 +146,13 @@ cdef struct Leg:
     uint8_t decimals_out
     uint64_t amount_in
     uint64_t amount_out
-    uint64_t withheld_in       # transfer fees told by the transfers into the vault
+    uint64_t withheld_in       # transfer fees of the transfers into the vault
     uint64_t trader_in
     uint64_t trader_out
     uint64_t reserve_in
     uint64_t reserve_out
     uint64_t fee
+    int64_t signers_in         # change of what the signers hold of mint_in (holdings.pyx)
     double price_after         # mint_out per mint_in, base units; NaN unknown
     CurveTold curve
     bint event_seen
@@ -232,6 +234,8 @@ cdef struct Transaction:
     uint64_t compute_units
     uint64_t payer_pre
     uint64_t payer_post
+    const uint8_t* lamports_begin # position of the first lamport balance in the metadata; NULL
+    const uint8_t* lamports_end
     bint has_config
     uint64_t config_priority_fee
     uint32_t config_cu_limit
@@ -403,3 +407,5 @@ cdef struct Decoded:
     uint32_t cu_limit          # NONE unset
     uint64_t cu_price          # micro-lamports a unit
     bint dontfront
+    bint signers_told          # whether the next one, and signers_in of the legs, are filled
+    int64_t signers_lamports

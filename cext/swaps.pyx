@@ -13,10 +13,11 @@ from libc.stdint cimport int16_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
-from mevstream.cext.balances cimport received, settle_balances
+from mevstream.cext.balances cimport settle_balances, settle_transfer_fees
 from mevstream.cext.calls cimport link_calls, program_at
 from mevstream.cext.events cimport read_events
 from mevstream.cext.flow cimport find_unknown_venues, flow_vaults
+from mevstream.cext.holdings cimport settle_holdings
 from mevstream.cext.liquidations cimport find_liquidations, finish_liquidations, is_liquidation
 from mevstream.cext.liquidity cimport find_changes, finish_changes
 from mevstream.cext.model cimport (
@@ -101,6 +102,8 @@ cdef void read_token_instruction(
     tag = ix.data[0]
     transfer.mint = NO_ACCOUNT
     transfer.fee = 0
+    # A plain Transfer is refused by mints with a fee.
+    transfer.silent = token_2022 and tag == 12
     if tag == 3 and ix.n_data >= 9:                     # Transfer
         transfer.amount = mv_u64(ix.data + 1)
         ok = (account_at(tx, ix, 0, &transfer.source)
@@ -261,7 +264,7 @@ cdef void settle_trader(Transaction* tx, Decoded* d, Leg* leg) noexcept nogil:
         entry = token_account(tx, transfer.destination)
         if (leg.trader != NO_ACCOUNT and entry != NULL and entry.has_owner
                 and mv_equal32(entry.owner, tx.keys[leg.trader])):
-            leg.trader_out += received(tx, d, transfer)
+            leg.trader_out += transfer.amount - transfer.fee
             owned = True
         elif not owned:
             arrived = 0
@@ -269,7 +272,7 @@ cdef void settle_trader(Transaction* tx, Decoded* d, Leg* leg) noexcept nogil:
                 if (leg.position < d.transfers[k].position < end
                         and d.transfers[k].source == leg.vault_out
                         and d.transfers[k].destination == transfer.destination):
-                    arrived += received(tx, d, &d.transfers[k])
+                    arrived += d.transfers[k].amount - d.transfers[k].fee
             if arrived > largest:
                 largest = arrived
     if not owned:
@@ -364,11 +367,12 @@ cdef void decode_instructions(Transaction* tx, Decoded* d) noexcept nogil:
     cdef const Program* program
     cdef Instruction* ix
     cdef bint called_venue = False, called_stranger = False, called_router = False
-    cdef bint liquidates = False, swaps
+    cdef bint called_token_2022 = False, liquidates = False, swaps
     d.n_legs = d.n_transfers = d.attempts = d.n_changes = d.n_liquidations = 0
     d.tip = d.cu_price = 0
     d.tip_payer = d.cu_limit = NONE
-    d.dontfront = False
+    d.dontfront = d.signers_told = False
+    d.signers_lamports = 0
     memset(d.looked_up, 0, tx.n_keys * sizeof(bint))
     for i in range(tx.n_keys):
         if tx.keys[i][0] == 0x0a and memcmp(tx.keys[i], DONTFRONT_FROM, 16) >= 0 and memcmp(
@@ -383,6 +387,7 @@ cdef void decode_instructions(Transaction* tx, Decoded* d) noexcept nogil:
         if program == NULL:
             called_stranger = True
         elif program.kind == TOKEN or program.kind == TOKEN_2022:
+            called_token_2022 = called_token_2022 or program.kind == TOKEN_2022
             if not tx.failed:
                 read_token_instruction(tx, d, ix, i, program.kind == TOKEN_2022)
         elif program.kind == VENUE:
@@ -400,6 +405,8 @@ cdef void decode_instructions(Transaction* tx, Decoded* d) noexcept nogil:
             tx.failed or not called_stranger or d.n_transfers < 2):
         return
     link_calls(tx, d)
+    if called_token_2022:
+        settle_transfer_fees(tx, d)
     for i in range(tx.n_instructions):
         program = program_at(tx, d, tx.instructions[i].program)
         if program == NULL:
@@ -425,3 +432,5 @@ cdef void decode_instructions(Transaction* tx, Decoded* d) noexcept nogil:
             finish_changes(tx, d)
         if d.n_liquidations:
             finish_liquidations(tx, d)
+    if d.n_legs > 1:
+        settle_holdings(tx, d)

@@ -110,6 +110,7 @@ cdef int transaction_parse(
     tx.partial = tx.vote = tx.failed = tx.has_compute_units = tx.has_config = False
     tx.fee = tx.compute_units = tx.payer_pre = tx.payer_post = tx.config_priority_fee = 0
     tx.config_cu_limit = 0
+    tx.lamports_begin = tx.lamports_end = NULL
     tx.n_instructions = tx.n_outer = 0
     scratch.n_groups = scratch.n_loaded_writable = scratch.n_loaded_readonly = 0
     scratch.unordered = scratch.balances_seen[0] = scratch.balances_seen[1] = False

@@ -45,6 +45,7 @@ NAME_COLUMNS = ("swap_venue", "swap_router", "liquidity_venue", "liquidation_pro
 # Bits of tx_flags, and of swap_flags, liquidity_flags and liquidation_flags, as
 # schemas/parsed.proto numbers them.
 SUCCESS, VOTE, DECODED_IN_PART, LOG_TRUNCATED, COMPUTE_UNITS_KNOWN = 1, 2, 4, 8, 32
+SIGNERS_TOLD = 64
 EVENT_DIFFERS, ROUTER_EVENT_DIFFERS = 2, 8
 FEE_TOLD, DELTA_TOLD, AMOUNTS_UNKNOWN = 32, 256, 512
 

@@ -32,6 +32,8 @@ class Scene:
     logs: list[str] = field(default_factory=list)
     accounts: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     token_2022: set[str] = field(default_factory=set)
+    # What mints keep back of checked transfers: (basis points, at most so much).
+    fees: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def holds(self, owner: str, mint: str, *names: str, before: int = 10**12) -> None:
         self.accounts |= dict.fromkeys(names, (mint, owner, before))
@@ -53,6 +55,15 @@ class Scene:
             data = b"\x1a\x01" + struct.pack("<QBQ", amount, 6, fee)
             accounts = [source, self.accounts[source][0], to, authority]
             self.call(height, TOKEN_PROGRAMS[1], accounts, data)
+
+    def transfer_checked(
+        self, height: int, source: str, to: str, authority: str, amount: int
+    ) -> None:
+        """Of Token-2022, which does not tell the fee that its mint may have."""
+        data = b"\x0c" + struct.pack("<QB", amount, 6)
+        self.call(
+            height, TOKEN_PROGRAMS[1], [source, self.accounts[source][0], to, authority], data
+        )
 
     def message(self) -> ConfirmedTransaction:
         """The last half of the accounts comes from a lookup table."""
@@ -97,6 +108,10 @@ class Scene:
             elif data[0] == 26:
                 amount, _, fee = struct.unpack("<QBQ", data[2:19])
                 source, _, to, _ = accounts
+            elif data[0] == 12:
+                (amount,), (source, mint, to, _) = struct.unpack("<Q", data[1:9]), accounts
+                rate, most = self.fees.get(mint, (0, 0))
+                fee = min(-(-amount * rate // 10_000), most)
             else:
                 continue
             if source in after:

@@ -6,7 +6,11 @@ from dataclasses import replace
 import pytest
 from reference import compiled
 from reference.decoder import Leg, Transaction
+from reference.holdings import holdings
 from reference.load import Decoded
+from reference.transaction import base58
+
+from mevstream.codecs.parsed import SIGNERS_TOLD
 
 BATCH = 256
 # Venues that the package has a name for and the reference only sees as a flow.
@@ -42,3 +46,25 @@ def test_decoder_equals_reference(pairs: list[tuple[Decoded, Transaction]]) -> N
     assert len(pairs) == 4557
     assert sum(venues.values()) == 573
     assert len(venues) >= 30
+
+
+def test_what_is_left_with_the_signers(corpus: list[Decoded]) -> None:
+    """Of every transaction with two legs or more, as its balances tell."""
+    told = 0
+    for start in range(0, len(corpus), BATCH):
+        part = corpus[start : start + BATCH]
+        parsed = compiled.batch(message.SerializeToString() for _, message, _ in part)
+        for row, (name, message, reference) in enumerate(part):
+            wanted = holdings(message) if len(reference.legs) > 1 else None
+            assert bool(parsed.tx_flags[row] & SIGNERS_TOLD) == (wanted is not None), name
+            if wanted is None:
+                assert not any(parsed.tx_signers_lamports[row : row + 1]), name
+                continue
+            told += 1
+            assert parsed.tx_signers_lamports[row] == wanted.lamports, name
+            of_tx = [leg for leg, tx in enumerate(parsed.swap_tx) if tx == row]
+            for leg in of_tx:
+                at = 32 * parsed.swap_mint_in[leg]
+                mint = base58(parsed.keys[at : at + 32])
+                assert parsed.swap_signers_in[leg] == wanted.tokens[mint], name
+    assert told > 50

@@ -6,6 +6,7 @@ import struct
 import pytest
 from decoder.scene import Scene, address, key
 from reference import compiled, decoder
+from reference.transaction import TOKEN_PROGRAMS
 
 DLMM = "LBUZKhRxPF3XUpBCjp4YzTKgLccjZhTSDM9YuVaPwxo"
 DAMM_V2 = "cpamdpZCGKUy5JxQXB4dcpGPiikHawvSWAd6mEn1sGG"
@@ -17,6 +18,7 @@ CLMM = "CAMMCzo5YL8w4VFF8KVHrK22GGUsp5VTaW7grrKgrWqK"
 WHIRLPOOL = "whirLbMiicVdio4qvUfM5KAg6Ct8VwpYzGff3uctyCc"
 JUPITER = "JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4"
 OKX = "6m2CDdhRgxpH4WjvdzxAYbGxwdGUz5MziiL5jek2kBma"
+TOKEN_2022 = TOKEN_PROGRAMS[1]
 SWAP = bytes.fromhex("f8c69e91e17587c8")
 CONFIRMED, DIFFERS = 1, 2
 Row = tuple[int, int, int | None, int | None]  # amount in, amount out, trader in, trader out
@@ -107,6 +109,54 @@ def test_transfer_fee_on_the_way_in_and_out(scene: Scene) -> None:
     scene.event(2, DLMM, dlmm_event(fees_on_input=True, amount_in=990))
     assert rows(scene) == [(1000, 900, 1000, 891)]
     assert event_flags(scene) == [CONFIRMED]
+
+
+@pytest.fixture
+def taxed(scene: Scene) -> Scene:
+    """A is a Token-2022 mint that keeps 1 % of each transfer, and no instruction tells it."""
+    scene.token_2022 |= {name for name, (mint, *_) in scene.accounts.items() if mint == "A"}
+    scene.fees["A"] = 100, 10**9
+    return scene
+
+
+def cycle_of(scene: Scene, *amounts: int) -> None:
+    """A for B in one pool, and B for so much of A in others."""
+    dlmm(scene)
+    scene.transfer_checked(2, "user A", "vault A", "user", 10_000)
+    scene.transfer(2, "vault B", "user B", "pool", 900)
+    for amount in amounts:
+        dlmm(scene, into="B")
+        scene.transfer(2, "user B", "vault B", "user", 450)
+        scene.transfer_checked(2, "vault A", "user A", "pool", amount)
+
+
+def test_a_fee_that_nobody_tells_on_an_account_that_pays_as_well(taxed: Scene) -> None:
+    """A round trip whose pools give more than they took, and its trader gets less."""
+    cycle_of(taxed, 10_050)
+    assert rows(taxed) == [(10_000, 900, 10_000, 900), (450, 10_050, 450, 9949)]
+    parsed = compiled.batch([taxed.message().SerializeToString()])
+    assert list(parsed.swap_withheld_in) == [100, 0]
+
+
+@pytest.mark.parametrize(
+    ("most", "got"), [(10**9, (4950, 5939, 14)), (55, (4952, 5942, 14)), (1, (4999, 5998, 14))]
+)
+def test_fees_of_several_transfers_add_up(taxed: Scene, most: int, got: tuple[int, ...]) -> None:
+    """By the rate, or where the mint's largest fee was reached in proportion."""
+    taxed.fees["A"] = 100, most
+    cycle_of(taxed, 5000, 5999, 15)
+    found = [leg[3] for leg in rows(taxed)[1:]]
+    fees = [min(-(-amount // 100), most) for amount in (5000, 5999, 15)]
+    assert sum(found) == 5000 + 5999 + 15 - sum(fees)
+    assert tuple(found) == got
+
+
+@pytest.mark.parametrize("tag", [7, 8, 14, 15])
+def test_what_is_minted_or_burnt_is_no_fee(taxed: Scene, tag: int) -> None:
+    cycle_of(taxed, 10_050)
+    accounts = ["A", "user A", "user"] if tag in (7, 14) else ["user A", "A", "user"]
+    taxed.call(1, TOKEN_2022, accounts, bytes([tag]) + u64(3) + b"\6")
+    assert rows(taxed)[1] == (450, 10_050, 450, 10_050)
 
 
 @pytest.mark.parametrize("old", [False, True])

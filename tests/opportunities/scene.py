@@ -13,7 +13,7 @@ import numpy as np
 from mevstream.cext.base58 import decode_sized
 from mevstream.codecs.columns import NONE
 from mevstream.codecs.opportunities import Kind, OpportunityView, Role
-from mevstream.codecs.parsed import encode_parsed
+from mevstream.codecs.parsed import SIGNERS_TOLD, encode_parsed
 from mevstream.settings import HUB_MINTS
 from mevstream.topologies.chain import OPPORTUNITIES, StatefulStage
 from mevstream.topologies.opportunities.stage import OpportunityStage
@@ -90,6 +90,8 @@ class Tx:
     failed: bool = False
     tip_payer: str | None = None
     swaps_told: int | None = None
+    # What its signers have more, in lamports and by mint; None: not told.
+    signers: tuple[int, dict[str, int]] | None = None
     slot: int = 0
     index: int = 0
 
@@ -140,7 +142,14 @@ def batch(transactions: Sequence[Tx], envelope: dict[str, Any]) -> bytes:
     columns: dict[str, Any] = {
         "tx_index": [tx.index for tx in transactions],
         "tx_payer": [row(tx.payer) for tx in transactions],
-        "tx_flags": [0 if tx.failed else 1 for tx in transactions],
+        "tx_flags": [
+            (0 if tx.failed else 1) | (0 if tx.signers is None else SIGNERS_TOLD)
+            for tx in transactions
+        ],
+        "tx_signers_lamports": [tx.signers[0] if tx.signers else 0 for tx in transactions],
+        "swap_signers_in": [
+            tx.signers[1].get(s.mint_in, 0) if tx.signers else 0 for _, tx, s in legs
+        ],
         "tx_fee": [tx.fee for tx in transactions],
         "tx_tip": [tx.tip for tx in transactions],
         "tx_tip_payer": [row(tx.tip_payer or tx.payer) if tx.tip else NONE for tx in transactions],

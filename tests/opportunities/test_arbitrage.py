@@ -93,6 +93,66 @@ def test_unknown_venues_are_told() -> None:
     assert one.reasons & bits.UNKNOWN_VENUE
 
 
+# What the signers' balances tell of a cycle that brings `gain` and pays a tip of 7000: lamports and
+# wrapped SOL. Then how much less than by the legs profit and net are (negative: all that there is);
+# None: the legs tell.
+KEPT = {
+    "all in the account that traded": (lambda gain: (gain - FEE - 7000, gain), 0, 0),
+    "all unwrapped": (lambda gain: (gain - FEE - 7000, 0), 0, 0),
+    "fee and tip unwrapped": (lambda gain: (gain - FEE - 7000, gain - FEE - 7000), 0, 0),
+    "three are left with a router": (lambda gain: (gain - FEE - 7003, gain - 3), 3, 3),
+    "another service was paid": (lambda gain: (gain - FEE - 9000, gain), 0, 2000),
+    "four were kept": (lambda _: (4 - FEE - 7000, 4), -4, -4),
+    "a program pays fee and tip": (lambda _: (0, 0), None, None),
+    "it went to others": (lambda _: (-FEE - 7000, 0), None, None),
+    "more came from elsewhere": (lambda gain: (2 * gain - FEE - 7000, 2 * gain), None, None),
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_what_the_signers_kept(case: str) -> None:
+    balances, less, net_less = KEPT[case]
+    cheap, dear = market()
+    buy = cheap.swap(SOL, 5_000_000_000)
+    sell = dear.swap("X", buy.amount_out)
+    gain = sell.amount_out - 5_000_000_000
+    lamports, wrapped = balances(gain)
+    chain = Chain()
+    chain.add(1, Tx("bot", [buy, sell], tip=7000, signers=(lamports, {SOL: wrapped})))
+    (one,) = found(chain)
+    wanted = [gain - n if n >= 0 else -n for n in (less or 0, net_less or 0)]
+    assert [one.profit, one.net + FEE + 7000] == wanted
+    assert bool(one.reasons & bits.FROM_BALANCES) == (less is not None)
+
+
+def test_a_tip_that_somebody_else_paid_is_not_given_back() -> None:
+    cheap, dear = market()
+    buy = cheap.swap(SOL, 5_000_000_000)
+    sell = dear.swap("X", buy.amount_out)
+    gain = sell.amount_out - 5_000_000_000
+    # Two thirds of the gain were unwrapped; the tip came from elsewhere.
+    signers = (gain - FEE, {SOL: gain // 3})
+    chain = Chain()
+    chain.add(1, Tx("bot", [buy, sell], tip=7000, tip_payer="other", signers=signers))
+    (one,) = found(chain)
+    assert (one.profit, one.net) == (gain, gain - FEE)
+    assert one.reasons & bits.FROM_BALANCES
+
+
+def test_of_another_currency_the_token_accounts_tell() -> None:
+    a = pool("a", USDC, "X", 10_000_000_000, 10_000_000_000)
+    b = pool("b", USDC, "X", 11_000_000_000, 10_000_000_000)
+    buy = a.swap(USDC, 10_000_000)
+    sell = b.swap("X", buy.amount_out)
+    gain = sell.amount_out - 10_000_000
+    chain = Chain()
+    chain.add(1, Tx("bot", [buy, sell], signers=(-FEE - 9000, {USDC: gain - 5, "X": 0})))
+    (one,) = found(chain)
+    assert (one.profit, one.net) == (gain - 5, 0)
+    assert one.reasons & bits.FROM_BALANCES
+    assert not one.reasons & bits.NET_TOLD
+
+
 # -- what is none ---------------------------------------------------------------------------------
 
 

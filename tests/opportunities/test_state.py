@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mevstream.cext.decoder import BatchDecoder
+from mevstream.codecs import opportunities as bits
 from mevstream.codecs.opportunities import OpportunityView
 from mevstream.errors import InputError
 from mevstream.topologies.chain import DEAD_LETTER
@@ -156,10 +157,11 @@ def decoded(path: Path) -> list[bytes]:
     return [decode(raw) for raw in open_sources([str(path)])]
 
 
+# As the token balances of those who signed show; legs of some gave more, to routers and others.
 ARBITRAGES = {
-    285000037: {182: 80415, 547: 495604, 548: 362697},
-    316719544: {1347: 3325925, 1439: 150279, 1937: 95786639},
-    332254908: {1538: 81824, 1541: 6395, 1638: 2592, 1643: 7243, 1723: 696, 1815: 1556, 1833: 892},
+    285000037: {182: 75136, 547: 495604, 548: 362697},
+    316719544: {1347: 1127037, 1439: 150279, 1937: 95786639},
+    332254908: {1538: 81824, 1541: 6356, 1638: 2456, 1643: 7213, 1723: 690, 1815: 1521, 1833: 866},
 }
 
 
@@ -173,9 +175,19 @@ def test_real_blocks_have_arbitrage_and_no_sandwich(shared_data: Path, partition
     assert gains == ARBITRAGES
 
 
-# What the legs gained and the token balances did not: 3 lamports are left with the router, and the
-# payer unwrapped its fee and tip from the account that traded.
-_ELSEWHERE = {"jowency_swap_orca_v1_1": 3, "jowency_swap_saber_1": 5000 + 6091}
+# The token balances of this one do not show the fee and the tip that its payer unwrapped from the
+# account that traded.
+_UNWRAPPED = {"jowency_swap_saber_1": 5000 + 6091}
+# What is left in the end of those that gained SOL: fee, tips to Jito and to others paid.
+_NET = {
+    "jowency_swap_fusion_via_pumpswap_1": 9666986 - 140261 - 4061161,
+    "jowency_swap_jupiter_v4_1": 9375 - 5002,
+    "jowency_swap_manifest_1": 597721 - 10580 - 5000,
+    "jowency_swap_mercurial_1": 13569 - 5800 - 2789,
+    "jowency_swap_orca_v1_1": 55814 - 5000 - 15603,
+    "jowency_swap_saber_1": 33951,
+    "jowency_swap_saros_1": 73290 - 5237,
+}
 
 
 def test_real_arbitrages(shared_data: Path) -> None:
@@ -183,6 +195,7 @@ def test_real_arbitrages(shared_data: Path) -> None:
     folder = shared_data / "transactions"
     wanted = orjson.loads((folder / "expected.json").read_bytes())
     arbitrages = 0
+    nets: dict[str, int] = {}
     for name, facts in wanted.items():
         if facts["slot"] is None:
             continue
@@ -193,5 +206,9 @@ def test_real_arbitrages(shared_data: Path) -> None:
             arbitrages += 1
             gain = max(cycle["gain"] for cycle in cycles.values())
             stem = Path(name).name.removesuffix(".json.gz")
-            assert found[0].profit == gain + _ELSEWHERE.get(stem, 0), name
+            assert found[0].profit == gain + _UNWRAPPED.get(stem, 0), name
+            assert found[0].reasons & bits.FROM_BALANCES
+            if found[0].reasons & bits.NET_TOLD:
+                nets[stem] = found[0].net
     assert arbitrages == 8
+    assert nets == _NET

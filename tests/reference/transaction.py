@@ -6,6 +6,7 @@ Sources: solana-storage.proto (field meanings), the SPL Token and System program
 import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 
 from solders.pubkey import Pubkey
 
@@ -209,20 +210,39 @@ class Tx:
         return None
 
     def _withheld(self, ix: Instruction, destination: str, amount: int) -> int:
-        """Fee that a Token-2022 mint kept back though the instruction does not tell it: what the
-        receiver lacks in the end, if this is all that ever came in."""
+        """Fee that a Token-2022 mint kept back though the instruction does not tell it: this
+        transfer's part of what the receiver lacks in the end, if only transfers touched it."""
         if ix.program != TOKEN_PROGRAMS[1] or destination not in self._change:
             return 0
-        touching = [
-            other
-            for other in self.instructions
-            if other.program in TOKEN_PROGRAMS
-            and destination in other.accounts
-            and other.data[:1] in (b"\x03", b"\x07", b"\x08", b"\x0c", b"\x0e", b"\x0f", b"\x1a")
-        ]
-        if len(touching) != 1:
+        lacks, silent, place = -self._change[destination], list[int](), 0
+        for other in self.instructions:
+            if other.program not in TOKEN_PROGRAMS or destination not in other.accounts:
+                continue
+            tag, data = other.data[:1], other.data
+            if tag == b"\x0c":
+                source, _, to = other.accounts[:3]
+                if to == destination:
+                    place = len(silent) if other is ix else place
+                    silent.append(_u64(data, 1))
+                lacks += _u64(data, 1) * ((to == destination) - (source == destination))
+            elif tag == b"\x03":
+                source, to = other.accounts[:2]
+                lacks += _u64(data, 1) * ((to == destination) - (source == destination))
+            elif data[:2] == b"\x1a\x01":
+                source, _, to = other.accounts[:3]
+                lacks += (_u64(data, 2) - _u64(data, 11)) * (to == destination)
+                lacks -= _u64(data, 2) * (source == destination)
+            elif tag in (b"\x07", b"\x08", b"\x0e", b"\x0f", b"\x1a", b"\x1b"):
+                return 0
+        if lacks <= 0 or lacks > sum(silent):
             return 0
-        return max(0, amount - self._change[destination])
+        # Basis points, rounded up; where no rate gives the sum there is a largest fee.
+        rate = lacks * 10_000 // sum(silent)
+        fees = [-(-one * rate // 10_000) for one in silent]
+        if sum(fees) != lacks:
+            ends = [lacks * sum(silent[:n]) // sum(silent) for n in range(len(silent) + 1)]
+            fees = [end - start for start, end in pairwise(ends)]
+        return fees[place]
 
     def transfers(self, ix: Instruction) -> list[Transfer]:
         """Token transfers nested below `ix` at any depth, in execution order."""

@@ -18,7 +18,7 @@ from mevstream.codecs.opportunities import (
 from mevstream.codecs.parsed import UNKNOWN_VENUE as NO_VENUE
 from mevstream.codecs.parsed import ParsedView
 from mevstream.topologies.opportunities.observed.backrun import Target
-from mevstream.topologies.opportunities.observed.costs import costs_of
+from mevstream.topologies.opportunities.observed.costs import settle_cycle
 from mevstream.topologies.opportunities.observed.model import Found, Place, Victim
 
 MOST_HOPS = 256
@@ -30,14 +30,13 @@ Cycle = tuple[int, int, int, int, int, bool]
 def arbitrage(view: ParsedView, cycle: Cycle, target: Target | None, sol: bytes) -> Found:
     """The arbitrage that a cycle of the batch is; with a target it is a backrun.
 
-    sol: the mint of wrapped SOL. The profit is what the legs brought: what the trader received of
-    the profit mint less what was paid.
+    sol: the mint of wrapped SOL. The profit is what the signers kept of what the legs brought
+    (costs.py).
     """
     tx, first, n, mint, gain, even = cycle
     places = [Place(Role.hop, view, row) for row in range(first, first + n)]
-    costs = costs_of([(view, tx)])
     in_sol = view.keys[mint].tobytes() == sol
-    net, reasons = costs.net(gain, in_sol)
+    profit, net, reasons = settle_cycle(view, tx, range(first, first + n), mint, gain, in_sol)
     reasons |= ONE_SLOT | (EVEN if even else 0)
     reasons |= UNKNOWN_VENUE if has_unknown_venue(places) else 0
     if target is None:
@@ -47,7 +46,7 @@ def arbitrage(view: ParsedView, cycle: Cycle, target: Target | None, sol: bytes)
             own=0,
             mint=mint,
             decimals=_decimals(view, first, n, mint),
-            profit=gain,
+            profit=profit,
             net_lamports=net,
             reasons=reasons,
         )
@@ -57,7 +56,7 @@ def arbitrage(view: ParsedView, cycle: Cycle, target: Target | None, sol: bytes)
         own=1,
         mint=mint,
         decimals=_decimals(view, first, n, mint),
-        profit=gain,
+        profit=profit,
         net_lamports=net,
         reasons=reasons | (NEIGHBOURS if target.neighbour else 0),
         victims=(Victim(0, target.got, target.got, Exactness.none),),

@@ -62,7 +62,8 @@ def read_swap(leg: Leg, ways: Leg, batches: Sequence[ParsedView]) -> Swap:
     reserve_in, reserve_out = int(view.swap_curve_in[row]), int(view.swap_curve_out[row])
     told = bool(reserve_in and reserve_out)
     if not told and flags & _RESERVES_TOLD:
-        reserve_in = int(view.swap_reserve_in[row]) - amount_in
+        arrived = amount_in - int(view.swap_withheld_in[row])
+        reserve_in = int(view.swap_reserve_in[row]) - arrived
         reserve_out = int(view.swap_reserve_out[row]) + amount_out
     venue = int(view.swap_venue[row])
     return Swap(

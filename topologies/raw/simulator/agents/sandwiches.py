@@ -257,27 +257,37 @@ class _Attack:
         return sum(sent.paid for role, sent in self.parts if role == "front")
 
     def tell(self) -> None:
-        """What it came to: a sandwich if it hurt somebody and gained, else only the look of one."""
+        """What it came to: a sandwich if it hurt somebody and left the attacker no worse in both
+        mints and better in one, else only the look of one. (A back of several swaps of which one
+        failed keeps tokens, and may have got all back that the front spent.)"""
         if not self.parts:
             return
         backs = [sent for role, sent in self.parts if role == "back"]
-        gain = sum(sent.received for sent in backs) - self._spent()
+        received, spent = sum(sent.received for sent in backs), self._spent()
         sold = sum(sent.paid for sent in backs)
+        gain, left = received - spent, self.bought - sold
         victims = self._victims()
         pools = [self.desk.address(self.plan.pool)]
         # A purchase by tokens out leaves some units of what it may cost.
-        even = sold == self.bought or (self.before.exact_out and sold < self.bought)
-        if gain > 0 and even and victims and all(v.loss > 0 for v in victims):
+        even = left == 0 or (self.before.exact_out and left > 0)
+        gained = gain > 0 if even else left > 0 and gain >= 0
+        if gained and victims and all(v.loss > 0 for v in victims):
+            # In which mint, as a share of what went through.
+            in_mint = even or gain * self.bought >= left * spent
+            both = {self.mint.address: gain, self.token.address: left}
             self.desk.tell(
                 Opportunity(
                     "sandwich",
                     self.shape,
                     self.parts,
                     pools,
-                    self.mint.address,
-                    gain,
+                    (self.mint if in_mint else self.token).address,
+                    gain if in_mint else left,
                     victims,
-                    native=self.desk.is_sol(self.mint),
+                    native=self.desk.is_sol(self.mint if in_mint else self.token),
+                    # Who keeps more than a rest of both holds a position, some say.
+                    optional=not even and gain * 1000 > received and left * 1000 > self.bought,
+                    also={} if even else {"changes": both},
                 )
             )
         else:
