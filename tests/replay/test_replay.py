@@ -219,7 +219,7 @@ def test_a_replay_leaves_the_rows_of_one_run(
     for _ in range(2):
         with Reader(kafka.servers) as reader:
             source = RawReplay(reader, FIRST + 2, FIRST + SLOTS - 1, topic=topic)
-            run(STATELESS_CHAIN, source, replace=True, run_id="again", candles=False)
+            run(STATELESS_CHAIN, source, replace=True, run_id="again", stateful=False)
         assert list(source.found.incomplete) == [FIRST + SLOTS - 1]
         assert look(contents) == before
     runs = look(

@@ -15,7 +15,7 @@ from mevstream.codecs.headers import Header
 from mevstream.codecs.raw import encode_raw
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.slots_pb2 import SlotStatus
-from mevstream.topologies.chain import DEAD_LETTER, MESSAGES, PARSED, RAW, SLOTS
+from mevstream.topologies.chain import CHAIN, DEAD_LETTER, MESSAGES, PARSED, RAW, SLOTS
 from worker.harness import Field, at_least, endless, headers_of, results_of, value_of
 
 
@@ -246,6 +246,5 @@ def test_missing_topics_are_one_clear_line(field: Field) -> None:
     )
     unknown = field.worker("nothing")
     assert unknown.process.wait(30) == 1
-    assert (
-        unknown.said() == "error: no link is called 'nothing': there are parsed, features and all\n"
-    )
+    names = ", ".join(link.name for link in CHAIN)
+    assert unknown.said() == f"error: no link is called 'nothing': there are {names} and all\n"

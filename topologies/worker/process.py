@@ -33,7 +33,7 @@ from mevstream.topologies.worker.transactions import Transactional
 
 log = get_logger(__name__)
 
-_REFRESH_SECONDS = 3.0
+_REFRESH_SECONDS = 10.0
 _MARGIN_SECONDS = 2.0
 # Exactly once, records are in hand until their transaction is committed, and while one is being
 # committed the next has to fill.

@@ -15,13 +15,16 @@ class TopicPartitions:
 
     def __init__(self, servers: str, topics: Iterable[str]) -> None:
         self._servers = servers
+        # One client for all times: to make or end one holds up the whole process, by a minute if
+        # the wall clock jumps back meanwhile.
+        self._cluster = Cluster(servers)
         self._topics = sorted(set(topics))
         self._counts: dict[str, int] = {}
 
     def refresh(self) -> None:
         """Asks the cluster. Raises MevstreamError if it does not answer, MissingTopics if it lacks
         one."""
-        counts = Cluster(self._servers).partitions()
+        counts = self._cluster.partitions()
         missing = [topic for topic in self._topics if topic not in counts]
         if missing:
             raise MissingTopics(
