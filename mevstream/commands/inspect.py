@@ -32,9 +32,9 @@ def inspect(
     """Print what is in block files, one JSON object a line, in chain order.
 
     Swaps, liquidity changes and liquidations of failed transactions moved nothing and are not
-    printed. An opportunity is printed when it is complete: an arbitrage or backrun after its
-    transaction's batch, a sandwich after its slot. A record that is no transaction is told on
-    standard error, and the exit code is then 1.
+    printed. An opportunity is printed when it is complete: an arbitrage, a backrun, a liquidation
+    or JIT liquidity after the batch of its last transaction, a sandwich after its slot. A record
+    that is no transaction is told on standard error, and the exit code is then 1.
 
     Example: mevstream inspect 332254908.pb.gz --records opportunities
     """

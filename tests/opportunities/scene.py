@@ -4,7 +4,7 @@ their curve."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,16 @@ import numpy as np
 from mevstream.cext.base58 import decode_sized
 from mevstream.codecs.columns import NONE
 from mevstream.codecs.opportunities import Kind, OpportunityView, Role
-from mevstream.codecs.parsed import SIGNERS_TOLD, encode_parsed
+from mevstream.codecs.parsed import (
+    AMOUNTS_UNKNOWN,
+    DELTA_TOLD,
+    FEE_IN_COLLATERAL,
+    FEE_TOLD,
+    LIQUIDITY_KINDS,
+    NO_TICK,
+    SIGNERS_TOLD,
+    encode_parsed,
+)
 from mevstream.settings import HUB_MINTS
 from mevstream.topologies.chain import OPPORTUNITIES, StatefulStage
 from mevstream.topologies.opportunities.stage import OpportunityStage
@@ -21,7 +30,7 @@ from mevstream.topologies.opportunities.stage import OpportunityStage
 HUBS = [decode_sized(mint, 32) for mint in HUB_MINTS]
 SOL, USDC = "SOL", "USDC"
 _KNOWN: dict[str, bytes] = dict(zip((SOL, USDC, "USDT", "USD1"), HUBS, strict=True))
-NAMES = ["raydium_amm_v4", "orca_whirlpool", "unknown", "jupiter_v6", "dflow"]
+NAMES = ["raydium_amm_v4", "orca_whirlpool", "unknown", "jupiter_v6", "dflow", "kamino"]
 FEE = 5000
 
 
@@ -76,14 +85,46 @@ class Swap:
     router: str | None = None
     trader_in: int | None = None
     trader_out: int | None = None
+    ticks: tuple[int, int] = (NO_TICK, NO_TICK)
+
+
+@dataclass
+class Change:
+    """Liquidity of a position of the payer, unless `owner` names another one. kind: a number of
+    LIQUIDITY_KINDS; fees: collected ones in the amounts, None untold; delta None: untold."""
+
+    kind: str
+    pool: Pool
+    amounts: tuple[int, int]
+    delta: int | None = 1_000_000
+    position: str | None = "position"
+    owner: str | None = None
+    fees: tuple[int, int] | None = None
+    ticks: tuple[int, int] = (-10, 10)
+    tick: int = 0
+
+
+@dataclass
+class Liquidation:
+    """`fee` is in the collateral unless `on_top`; account: the obligation."""
+
+    repay: tuple[str | None, int]
+    collateral: tuple[str | None, int]
+    fee: int = 0
+    on_top: bool = False
+    account: str = "obligation"
+    outer: int = 0
+    leg: int = 0
+    amounts_known: bool = True
 
 
 @dataclass
 class Tx:
-    """payer: also the trader of legs that name none."""
+    """payer: also the trader of legs that name none. Swaps are in instruction 1, liquidity changes
+    in 2."""
 
     payer: str
-    swaps: Sequence[Swap]
+    swaps: Sequence[Swap] = ()
     tip: int = 0
     fee: int = FEE
     bid: tuple[int, int] = (0, NONE)
@@ -94,6 +135,8 @@ class Tx:
     signers: tuple[int, dict[str, int]] | None = None
     slot: int = 0
     index: int = 0
+    changes: Sequence[Change] = ()
+    liquidations: Sequence[Liquidation] = ()
 
 
 @dataclass
@@ -180,10 +223,88 @@ def batch(transactions: Sequence[Tx], envelope: dict[str, Any]) -> bytes:
         "swap_reserve_in": [s.reserves[0] if s.pool.told else 0 for *_, s in legs],
         "swap_reserve_out": [s.reserves[1] if s.pool.told else 0 for *_, s in legs],
     }
-    wide = [name for name in columns if name.startswith(("swap_trader_", "swap_amount_"))]
+    columns |= {
+        "swap_tick_before": [s.ticks[0] for *_, s in legs],
+        "swap_tick": [s.ticks[1] for *_, s in legs],
+    }
+    columns |= _changes(transactions, row) | _liquidations(transactions, row)
+    wide = [
+        name
+        for name in columns
+        if name.startswith(("swap_trader_", "swap_amount_", "liquidity_delta_"))
+        or name.endswith(("_amount_a", "_amount_b", "_fee_a", "_fee_b", "_amount", "_fee"))
+    ]
     columns |= {name: np.array(columns[name], np.uint64) for name in wide}
     columns["keys"] = np.frombuffer(b"".join(rows), np.uint8).reshape(-1, 32)
     return encode_parsed({**envelope, "names": NAMES}, columns)
+
+
+def _changes(transactions: Sequence[Tx], row: Callable[[str | None], int]) -> dict[str, Any]:
+    rows = [
+        (t, tx, n, change)
+        for t, tx in enumerate(transactions)
+        for n, change in enumerate(tx.changes)
+        if not tx.failed
+    ]
+    of = [change for *_, change in rows]
+    return {
+        "liquidity_tx": [t for t, *_ in rows],
+        "liquidity_outer": [2] * len(rows),
+        "liquidity_inner": [n for *_, n, _ in rows],
+        "liquidity_kind": [LIQUIDITY_KINDS.index(c.kind) for c in of],
+        "liquidity_venue": [NAMES.index(c.pool.venue) for c in of],
+        "liquidity_pool": [row(c.pool.name) for c in of],
+        "liquidity_position": [row(c.position) for c in of],
+        "liquidity_owner": [row(c.owner or tx.payer) for _, tx, _, c in rows],
+        "liquidity_mint_a": [row(c.pool.a) for c in of],
+        "liquidity_mint_b": [row(c.pool.b) for c in of],
+        "liquidity_decimals_a": [9] * len(rows),
+        "liquidity_decimals_b": [6] * len(rows),
+        "liquidity_flags": [
+            (0 if c.fees is None else FEE_TOLD) | (0 if c.delta is None else DELTA_TOLD) for c in of
+        ],
+        "liquidity_lower": [c.ticks[0] for c in of],
+        "liquidity_upper": [c.ticks[1] for c in of],
+        "liquidity_tick": [c.tick for c in of],
+        "liquidity_amount_a": [c.amounts[0] for c in of],
+        "liquidity_amount_b": [c.amounts[1] for c in of],
+        "liquidity_fee_a": [(c.fees or (0, 0))[0] for c in of],
+        "liquidity_fee_b": [(c.fees or (0, 0))[1] for c in of],
+        "liquidity_delta_low": [(c.delta or 0) & 2**64 - 1 for c in of],
+        "liquidity_delta_high": [(c.delta or 0) >> 64 for c in of],
+    }
+
+
+def _liquidations(transactions: Sequence[Tx], row: Callable[[str | None], int]) -> dict[str, Any]:
+    rows = [
+        (t, tx, one)
+        for t, tx in enumerate(transactions)
+        for one in tx.liquidations
+        if not tx.failed
+    ]
+    of = [one for *_, one in rows]
+    return {
+        "liquidation_tx": [t for t, *_ in rows],
+        "liquidation_outer": [one.outer for one in of],
+        "liquidation_leg": [one.leg for one in of],
+        "liquidation_inner": [NONE] * len(rows),
+        "liquidation_protocol": [NAMES.index("kamino")] * len(rows),
+        "liquidation_liquidator": [row(tx.payer) for _, tx, _ in rows],
+        "liquidation_account": [row(one.account) for one in of],
+        "liquidation_repay_mint": [row(one.repay[0]) for one in of],
+        "liquidation_collateral_mint": [row(one.collateral[0]) for one in of],
+        "liquidation_repay_decimals": [6] * len(rows),
+        "liquidation_collateral_decimals": [9] * len(rows),
+        "liquidation_flags": [
+            (FEE_TOLD if one.fee else 0)
+            | (0 if one.on_top else FEE_IN_COLLATERAL)
+            | (0 if one.amounts_known else AMOUNTS_UNKNOWN)
+            for one in of
+        ],
+        "liquidation_repay_amount": [one.repay[1] for one in of],
+        "liquidation_collateral_amount": [one.collateral[1] for one in of],
+        "liquidation_fee": [one.fee for one in of],
+    }
 
 
 def _told(value: int | None, otherwise: int) -> int:
@@ -240,7 +361,7 @@ def told(views: Iterable[OpportunityView]) -> list[Told]:
                     Kind(int(v.opp_kind[o])).name,
                     int(v.tx_slot[v.opp_first_tx[o]]),
                     v.keys[v.opp_actor[o]].tobytes(),
-                    v.keys[v.opp_profit_mint[o]].tobytes(),
+                    b"" if (mint := v.opp_profit_mint[o]) == NONE else v.keys[mint].tobytes(),
                     int(v.opp_profit[o]),
                     int(v.opp_net_lamports[o]),
                     int(v.opp_victim_loss[o]),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mevstream.cext.decoder import BatchDecoder
 from mevstream.codecs import opportunities as bits
-from mevstream.codecs.opportunities import OpportunityView
+from mevstream.codecs.opportunities import Kind, OpportunityView
 from mevstream.errors import InputError
 from mevstream.topologies.chain import DEAD_LETTER
 from mevstream.topologies.parsed.market import open_split
@@ -102,7 +102,7 @@ def test_partitions_of_a_simulated_chain(partitions: int) -> None:
         seed=3,
         transactions_per_slot=300,
         sandwiches_per_slot=0.5,
-        mev=MevConfig(look_alikes_per_slot=0.5),
+        mev=MevConfig(look_alikes_per_slot=0.5, jit_per_slot=0.5, liquidations_per_slot=0.5),
     )
     writer = BatchWriter("solana", 128, lambda: 1)
     decode = BatchDecoder().decode
@@ -110,7 +110,7 @@ def test_partitions_of_a_simulated_chain(partitions: int) -> None:
     batches = [decode(raw) for block in blocks for raw in output.raw_batches(block, writer)]
     views = run(batches)
     whole = counting(told(views), views)
-    assert {one.kind for one in whole} == {"arbitrage", "backrun", "sandwich"}
+    assert {one.kind for one in whole} == {kind.name for kind in Kind}
     assert parted(batches, partitions) == whole
 
 

@@ -66,10 +66,7 @@ PENDING = pytest.mark.xfail(
 )
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(k, marks=PENDING if k in ("liquidation", "jit") else ()) for k in NEEDED],
-)
+@pytest.mark.parametrize("kind", NEEDED)
 def test_precision_and_recall(report: oracle.Report, kind: str):
     score, (precision, recall) = report.scores[kind], NEEDED[kind]
     assert score.true >= 50

@@ -12,7 +12,7 @@ from mevstream.codecs.columns import NONE
 from mevstream.codecs.opportunities import SCHEMA, Exactness, Kind, Role
 from mevstream.codecs.parsed import ParsedView
 from mevstream.topologies.opportunities.observed.costs import costs_of
-from mevstream.topologies.opportunities.observed.model import Found, transactions
+from mevstream.topologies.opportunities.observed.model import Found, Piece, transactions
 
 OWN_ROLES = tuple(role for role in Role if role not in (Role.victim, Role.target))
 
@@ -81,18 +81,7 @@ class _Keys:
         return NONE if index == NONE else self.row(view.keys[index].tobytes())
 
 
-# Columns of a leg that are those of the swap.
-_SAME = (
-    "outer",
-    "inner",
-    "leg",
-    "decimals_in",
-    "decimals_out",
-    "amount_in",
-    "amount_out",
-    "trader_in",
-    "trader_out",
-)
+# Columns of a leg that refer to the keys of its batch, and to the names.
 _KEYS = ("pool", "trader", "mint_in", "mint_out")
 _NAMES = ("venue", "router")
 
@@ -116,26 +105,26 @@ class _Tables:
     def add(self, found: Found) -> None:
         number = len(self._ids)
         first = found.legs[found.own]
-        view, row = first.view, first.row
+        view, path = first.view, first.columns()
         own = transactions(found.legs, OWN_ROLES)
         costs = costs_of(own)
         start = self._legs
         for place in found.legs:
-            self._leg(number, place.role, place.view, place.row)
+            self._leg(number, place)
         reasons = found.reasons
         self._put(
             "opp",
             kind=found.kind,
             origin=found.origin,
-            actor=self._keys.of(view, int(view.tx_payer[view.swap_tx[row]])),
+            actor=self._keys.of(view, int(view.tx_payer[first.tx])),
             profit_mint=self._keys.of(view, found.mint),
             decimals=found.decimals,
             reasons=reasons,
             exactness=max((v.exactness for v in found.victims), default=Exactness.none),
             first_tx=self._tx(*own[0]),
             last_tx=self._tx(*own[-1]),
-            outer=int(view.swap_outer[row]),
-            inner=int(view.swap_inner[row]),
+            outer=path["outer"],
+            inner=path["inner"],
             transactions=len(own),
             tip_payer=self._tip_payer(own),
             precedence=found.precedence,
@@ -146,44 +135,38 @@ class _Tables:
             victim_loss=sum(victim.loss for victim in found.victims),
             confidence=confidence(found.kind, reasons),
         )
-        self._ids.append(self._id(found, view, row))
+        self._ids.append(self._id(found, first, path))
         for victim in found.victims:
             place = found.legs[victim.leg]
-            tx = int(place.view.swap_tx[place.row])
             self._put(
                 "victim",
                 opp=number,
                 leg=start + victim.leg,
-                wallet=self._keys.of(place.view, int(place.view.tx_payer[tx])),
-                mint=self._keys.of(place.view, int(place.view.swap_mint_out[place.row])),
+                wallet=self._keys.of(place.view, int(place.view.tx_payer[place.tx])),
+                mint=self._keys.of(place.view, place.columns()["mint_out"]),
                 exactness=victim.exactness,
                 got=victim.got,
                 expected=victim.expected,
                 loss=victim.loss,
             )
 
-    def _id(self, found: Found, view: ParsedView, row: int) -> bytes:
-        tx = int(view.swap_tx[row])
+    def _id(self, found: Found, first: Piece, path: dict[str, int]) -> bytes:
+        view = first.view
         return opportunity_id(
             view.chain,
             view.slot,
-            view.tx_signature[tx].tobytes(),
-            int(view.swap_outer[row]),
-            int(view.swap_inner[row]),
+            view.tx_signature[first.tx].tobytes(),
+            path["outer"],
+            path["inner"],
             Kind.arbitrage if found.kind == Kind.backrun else found.kind,
             found.origin,
         )
 
-    def _leg(self, number: int, role: Role, view: ParsedView, row: int) -> None:
-        self._put(
-            "leg",
-            opp=number,
-            tx=self._tx(view, int(view.swap_tx[row])),
-            role=role,
-            **{name: int(getattr(view, f"swap_{name}")[row]) for name in _SAME},
-            **{n: self._keys.of(view, int(getattr(view, f"swap_{n}")[row])) for n in _KEYS},
-            **{n: self._name(view, int(getattr(view, f"swap_{n}")[row])) for n in _NAMES},
-        )
+    def _leg(self, number: int, place: Piece) -> None:
+        values = place.columns()
+        values |= {name: self._keys.of(place.view, values[name]) for name in _KEYS}
+        values |= {name: self._name(place.view, values[name]) for name in _NAMES}
+        self._put("leg", opp=number, tx=self._tx(place.view, place.tx), role=place.role, **values)
         self._legs += 1
 
     def _name(self, view: ParsedView, index: int) -> int:

@@ -29,6 +29,8 @@ from mevstream.topologies.chain import (
 )
 from mevstream.topologies.opportunities.observed.arbitrage import Cycle, arbitrage
 from mevstream.topologies.opportunities.observed.backrun import LOOK_BACK, Target, find_target
+from mevstream.topologies.opportunities.observed.jit import just_in_time
+from mevstream.topologies.opportunities.observed.liquidation import liquidations
 from mevstream.topologies.opportunities.observed.model import WRAPPED_SOL, Found, Leg
 from mevstream.topologies.opportunities.observed.sandwich import sandwiches
 from mevstream.topologies.opportunities.records import columns_of
@@ -54,9 +56,9 @@ def open_stage() -> "OpportunityStage":
 class OpportunityStage:
     """One OpportunityBatch for each ParsedBatch.
 
-    Batches come in the order of (slot, seq). What is complete within a transaction is told by its
-    batch; what needs several, by the batch that ends the slot: its last one, or the first of
-    another block. Transactions whose block nobody knows (no blockhash) have no order among them:
+    Batches come in the order of (slot, seq). What is complete with a transaction is told by its
+    batch; sandwiches by the batch that ends the slot: its last one, or the first of another
+    block. Transactions whose block nobody knows (no blockhash) have no order among them:
     only what is complete within one of them is told.
 
     hubs: mints, 32 bytes each, that are no market of their own.
@@ -85,18 +87,24 @@ class OpportunityStage:
         have ended."""
         if not view.blockhash:
             cycles = self._window.take(view, False)
-            return [arbitrage(view, cycle, None, _SOL) for cycle in cycles]
+            return [
+                *(arbitrage(view, cycle, None, _SOL) for cycle in cycles),
+                *liquidations(view, self._hubs, _SOL),
+            ]
         found: list[Found] = []
         block = (view.chain, view.slot, view.blockhash)
         if self._open is not None and self._open != block:
             found += self._close()
             self._begin(self._open, block)
         self._open = block
-        if view.n_swaps:
+        if view.n_swaps or view.n_liquidity:
             cycles = self._window.take(view, True)
             self._batches.append(view)
             arbitrages = [self._arbitrage(view, cycle) for cycle in cycles]
             found += [one for one in arbitrages if one is not None]
+            of_slot = [batch for batch in self._batches if batch.slot == view.slot]
+            found += just_in_time(of_slot, self._hubs, _SOL)
+        found += liquidations(view, self._hubs, _SOL)
         if view.last:
             found += self._close()
         return found
@@ -125,7 +133,7 @@ class OpportunityStage:
             found += [
                 sandwich
                 for sandwich in sandwiches(pool, self._since, self._batches, _SOL)
-                if not sandwich.legs[0].view.swap_replica[sandwich.legs[0].row]
+                if not sandwich.legs[0].is_replica
             ]
         self._since = len(self._window)
         return found
@@ -170,12 +178,13 @@ class OpportunityStage:
     # -- state ----------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes:
-        """An OpportunityState message: the transactions of the leader group that have swaps."""
+        """An OpportunityState message: the transactions of the leader group that have swaps or
+        liquidity changes."""
         state = OpportunityState(version=STATE_VERSION, since=self._since)
         if self._open is not None:
             state.open = True
             state.chain, state.slot, state.blockhash = self._open
-        state.batches.extend(_with_swaps(batch) for batch in self._batches)
+        state.batches.extend(_with_rows(batch) for batch in self._batches)
         return state.SerializeToString()
 
     def restore(self, snapshot: bytes) -> None:
@@ -207,14 +216,20 @@ def _encode(view: ParsedView, found: list[Found]) -> bytes:
     return encode_opportunities({**envelope, "names": names}, columns)
 
 
-def _with_swaps(view: ParsedView) -> bytes:
-    """The batch with the transactions that have swaps, as a message of its own."""
-    rows, swap_tx = np.unique(view.swap_tx, return_inverse=True)
-    columns = {name: getattr(view, name) for name in SCHEMA.columns if name.startswith("swap_")}
+def _with_rows(view: ParsedView) -> bytes:
+    """The batch with the transactions that have swaps or liquidity changes, as a message of its
+    own."""
+    rows = np.union1d(view.swap_tx, view.liquidity_tx)
+    columns = {
+        name: getattr(view, name)
+        for name in SCHEMA.columns
+        if name.startswith(("swap_", "liquidity_"))
+    }
     columns |= {
         name: getattr(view, name)[rows] for name in SCHEMA.columns if name.startswith("tx_")
     }
-    columns["swap_tx"] = swap_tx
+    for name in ("swap_tx", "liquidity_tx"):
+        columns[name] = _places(rows, columns[name])
     of_keys = [name for name in KEY_COLUMNS if name in columns]
     used = np.unique(np.concatenate([columns[name] for name in of_keys]))
     used = used[used != NONE]
@@ -226,7 +241,7 @@ def _with_swaps(view: ParsedView) -> bytes:
 
 
 def _places(keys: NDArray[Any], wanted: NDArray[Any]) -> NDArray[Any]:
-    """Where they are among the keys, which are in order."""
+    """Where they are among the keys, or rows, which are in order."""
     return np.searchsorted(keys, wanted).astype(np.uint32)
 
 
