@@ -16,7 +16,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from mevstream.codecs.columns import NONE
-from mevstream.codecs.opportunities import Kind, OpportunityView, Origin
+from mevstream.codecs.opportunities import EXCHANGED, Kind, OpportunityView, Origin
 from mevstream.codecs.parsed import (
     AMOUNTS_UNKNOWN,
     COMPUTE_UNITS_KNOWN,
@@ -63,7 +63,7 @@ def json_lines(view: ParsedView, records: Collection[str]) -> bytes:
 def opportunity_lines(view: OpportunityView) -> bytes:
     """The opportunities of one batch, each ended by a newline. The id is in hexadecimal;
     `signatures` are the transactions of all legs, those of victims and targets too, in the order of
-    the chain; `victims` are wallets."""
+    the chain; `victims` are wallets; `profit` is null where the actor gave one mint for another."""
     if not view.n_opportunities:
         return b""
     keys = _keys(view)
@@ -93,13 +93,13 @@ def opportunity_lines(view: OpportunityView) -> bytes:
                 "victims": list(dict.fromkeys(victims[i])),
                 "pools": list(dict.fromkeys(keys[leg_pool[leg]] for leg in legs[i])),
                 "profit_mint": keys[mint],
-                "profit": profit,
+                "profit": None if reasons & EXCHANGED else profit,
                 "victim_loss": loss,
                 "tip_lamports": tip,
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )
-        for i, (kind, origin, first, actor, mint, profit, loss, tip) in enumerate(
+        for i, (kind, origin, first, actor, mint, profit, loss, tip, reasons) in enumerate(
             zip(
                 view.opp_kind.tolist(),
                 view.opp_origin.tolist(),
@@ -109,6 +109,7 @@ def opportunity_lines(view: OpportunityView) -> bytes:
                 view.opp_profit.tolist(),
                 view.opp_victim_loss.tolist(),
                 view.opp_tip.tolist(),
+                view.opp_reasons.tolist(),
                 strict=True,
             )
         )
