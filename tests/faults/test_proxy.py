@@ -10,6 +10,9 @@ from stack.ports import free_ports
 
 from faults.proxy import Proxy
 
+# Connections are cut on purpose: asyncio complains when it collects their rest.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:

@@ -321,7 +321,8 @@ def test_repeated_flush_after_a_failure_stores_everything_once(
     clean.run(raw)
     flaky = new_store("flaky")
     failures = 0
-    with ClickHouseSink(Failing(flaky.folder)) as sink:
+    engine = Failing(flaky.folder)
+    with ClickHouseSink(engine) as sink:
         for record in (record for message in raw for record in records(message)):
             sink.write(record)
         for _ in range(20):
@@ -329,7 +330,7 @@ def test_repeated_flush_after_a_failure_stores_everything_once(
                 sink.flush()
             except EngineError:
                 failures += 1
-    assert failures == 12  # twice for each table that has rows
+    assert failures == 2 * len(engine.tries) > 10  # twice for each table that has rows
     assert flaky.contents() == clean.contents()
 
 

@@ -29,7 +29,7 @@ SESSION_SECONDS = 6.0
 """How long a group waits for a member that is silent before its partitions go to others. Taking
 over partitions must not take longer: their new member is silent while it reads its snapshots."""
 
-_METADATA_MS = 5000
+_METADATA_MS = 30_000
 """How long a group does without partitions that its topic got, or that a broker which had only just
 started did not tell of. (The default is five minutes.)"""
 
