@@ -17,7 +17,7 @@ SEED ?= 7
 MINUTES ?= 20
 DELIVERY ?= at-least-once
 # make test: how many processes run the tests, each with a broker of its own.
-JOBS ?= 2
+JOBS ?= 3
 # make fuzz: how long it runs, in seconds.
 SECONDS ?= 60
 # SANITIZE=0 fuzzes the ordinary build: for a compiler that has no sanitizers.
