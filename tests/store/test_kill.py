@@ -42,9 +42,6 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     return folder, finish(folder, 1)
 
 
-# Known: what a leader group's opportunities were may differ where a run that replaces blocks was
-# killed within the group, for the run after it begins with another first slot.
-@pytest.mark.xfail(reason="opportunities over slots of two runs", strict=False)
 def test_killed_before_a_statement(tmp_path: Path, clean: tuple[Path, int]) -> None:
     """The second run replaces every block of the first: deletions, too, are cut off."""
     folder, operations = clean

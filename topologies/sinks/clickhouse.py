@@ -100,6 +100,8 @@ class _Plan:
     keep: dict[Block, bool]
     known: set[Transaction]
     """Single transactions that the store has."""
+    known_opportunities: set[bytes]
+    """Ids of those that single transactions completed and the store has."""
 
 
 @dataclass(slots=True)
@@ -261,6 +263,7 @@ class ClickHouseSink(Sink):
             token=f"{self._session}/{self._flushes}",
             keep=keep,
             known=self._gathered(gathered),
+            known_opportunities=self._found_single(buffer.opportunities),
         )
 
     def _store(self, buffer: _Buffer, plan: _Plan) -> None:
@@ -279,7 +282,10 @@ class ClickHouseSink(Sink):
         stored.candles = candles.num_rows
         self._insert("market_data", candles, plan)
         found = opportunities.opportunity_rows(
-            buffer.opportunities, plan.run, lambda block: plan.keep.get(block, False)
+            buffer.opportunities,
+            plan.run,
+            lambda block: plan.keep.get(block, False),
+            plan.known_opportunities,
         )
         stored.opportunities = found["opportunities"].num_rows
         for table, rows in found.items():
@@ -356,6 +362,19 @@ class ClickHouseSink(Sink):
             )
         )
 
+    def _found_single(self, views: Iterable[OpportunityView]) -> set[bytes]:
+        """Of the opportunities in single transactions the ids of those that the store has."""
+        slots = {
+            block[:2]
+            for view in views
+            for block in opportunities.completing_blocks(view)
+            if block[2] == NO_KEY
+        }
+        if not slots:
+            return set()
+        rows = self._engine.rows(f"SELECT id FROM opportunities WHERE {among(slots)} AND {SINGLE}")
+        return {id_ for (id_,) in rows}
+
     def _remove_unfinished(self) -> None:
         """Removes the rows of slots that the last writer began and did not complete."""
         while self._engine.rows("SELECT 1 FROM system.mutations WHERE NOT is_done LIMIT 1"):
@@ -365,12 +384,16 @@ class ClickHouseSink(Sink):
                 f"DELETE FROM {table} WHERE slot != 0 "
                 "AND (chain, slot) NOT IN (SELECT chain, slot FROM slots)"
             )
-        for table in PARSED_TABLES:
-            if table != "transactions":
-                self._engine.execute(
-                    f"DELETE FROM {table} WHERE {SINGLE} AND (chain, slot, signature) NOT IN "
-                    f"(SELECT chain, slot, signature FROM transactions WHERE {SINGLE})"
-                )
+        for tables, whole, key in (
+            (PARSED_TABLES, "transactions", "signature"),
+            (opportunities.TABLES, "opportunities", "id"),
+        ):
+            for table in tables:
+                if table != whole:
+                    self._engine.execute(
+                        f"DELETE FROM {table} WHERE {SINGLE} AND (chain, slot, {key}) NOT IN "
+                        f"(SELECT chain, slot, {key} FROM {whole} WHERE {SINGLE})"
+                    )
 
 
 _MessageT = TypeVar("_MessageT", SlotStatus, DeadLetter)

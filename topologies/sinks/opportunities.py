@@ -28,7 +28,8 @@ from mevstream.topologies.sinks.statements import Block
 
 ID = pa.binary(16)
 
-TABLES = ("opportunities", "opportunity_legs", "opportunity_victims")
+TABLES = ("opportunity_victims", "opportunity_legs", "opportunities")
+"""In the order in which they are written: an opportunity that is stored has its legs."""
 
 # Above a number of nanoseconds; opp_precedence is at most 256.
 _VERSION_BITS = 54
@@ -65,17 +66,21 @@ _OF_VICTIM: dict[str, pa.DataType] = {
 
 
 def opportunity_rows(
-    views: Sequence[OpportunityView], run: Run, keep: Callable[[Block], bool] = lambda _: True
+    views: Sequence[OpportunityView],
+    run: Run,
+    keep: Callable[[Block], bool] = lambda _: True,
+    known: Collection[bytes] = frozenset(),
 ) -> dict[str, pa.RecordBatch]:
-    """The rows of each of TABLES, in the order of the batches, for the blocks that `keep` tells.
+    """The rows of each of TABLES, in the order of the batches, for the blocks that `keep` tells,
+    without those whose ids are `known`.
 
     The views must have passed `OpportunityView.validate`. Keys are 32 bytes, ids 16.
     """
-    flush = _Flush(views, run, keep)
+    flush = _Flush(views, run, keep, known)
     return {
-        "opportunities": record_batch(_opportunities(flush)),
-        "opportunity_legs": record_batch(_legs(flush)),
         "opportunity_victims": record_batch(_victims(flush)),
+        "opportunity_legs": record_batch(_legs(flush)),
+        "opportunities": record_batch(_opportunities(flush)),
     }
 
 
@@ -94,12 +99,23 @@ class _Flush:
     are kept; a column that refers to another table is followed to it."""
 
     def __init__(
-        self, views: Sequence[OpportunityView], run: Run, keep: Callable[[Block], bool]
+        self,
+        views: Sequence[OpportunityView],
+        run: Run,
+        keep: Callable[[Block], bool],
+        known: Collection[bytes],
     ) -> None:
         self.run = run
         self._views = [view for view in views if view.n_opportunities]
         self.blocks = [block for view in self._views for block in completing_blocks(view)]
-        self.kept = np.array([keep(block) for block in self.blocks], dtype=bool)
+        ids = [id_.tobytes() for view in self._views for id_ in view.opp_id]
+        self.kept = np.array(
+            [
+                keep(block) and id_ not in known
+                for block, id_ in zip(self.blocks, ids, strict=True)
+            ],
+            dtype=bool,
+        )
         self._keys = items(
             np.concatenate([view.keys for view in self._views] + [np.zeros((1, 32), np.uint8)])
         )
