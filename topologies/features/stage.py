@@ -1,6 +1,5 @@
 """mev.parsed → mev.features for one market partition, whose pools are its state."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +12,11 @@ from mevstream.codecs.envelope import ENVELOPE
 from mevstream.codecs.features import STATE_SCHEMA, encode_features
 from mevstream.codecs.parsed import ParsedView, view_parsed
 from mevstream.errors import InputError
-from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.features_pb2 import ClosedSlot
 from mevstream.settings import load_settings
-from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, Record, StatefulStage
+from mevstream.topologies.chain import FEATURES, PARSED, Record, StatefulStage
 from mevstream.topologies.features.pairs import QUOTE_MINTS, quote_mints
+from mevstream.topologies.giving_up import give_up
 
 NAME = "features"
 
@@ -59,7 +58,7 @@ class FeatureStage:
             view = view_parsed(value)
             self._check(view)
         except (InputError, ValueError) as error:
-            return [_dead_letter(value, str(error))]
+            return [give_up(NAME, PARSED, value, error)]
         return [Record(FEATURES, self._take(view))]
 
     def _check(self, view: ParsedView) -> None:
@@ -186,16 +185,3 @@ def _of(table: str, columns: Columns) -> Columns:
         for name, column in columns.items()
         if name.startswith(f"{table}_")
     }
-
-
-def _dead_letter(payload: bytes, error: str) -> Record:
-    letter = DeadLetter(
-        topic=PARSED,
-        partition=-1,
-        offset=-1,
-        stage=NAME,
-        error=" ".join(error.split()),
-        payload=payload,
-        seen_ns=time.time_ns(),
-    )
-    return Record(DEAD_LETTER, letter.SerializeToString())

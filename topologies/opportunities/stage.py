@@ -3,7 +3,6 @@
 It reads mev.parsed and not mev.features, which has neither transactions nor what traders paid.
 """
 
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,15 +17,10 @@ from mevstream.codecs.envelope import ENVELOPE
 from mevstream.codecs.opportunities import encode_opportunities
 from mevstream.codecs.parsed import KEY_COLUMNS, SCHEMA, ParsedView, encode_parsed, view_parsed
 from mevstream.errors import InputError
-from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.opportunities_pb2 import OpportunityState
 from mevstream.settings import load_settings
-from mevstream.topologies.chain import (
-    DEAD_LETTER,
-    OPPORTUNITIES,
-    PARSED,
-    Record,
-)
+from mevstream.topologies.chain import OPPORTUNITIES, PARSED, Record
+from mevstream.topologies.giving_up import give_up
 from mevstream.topologies.opportunities.observed.arbitrage import Cycle, arbitrage
 from mevstream.topologies.opportunities.observed.backrun import LOOK_BACK, Target, find_target
 from mevstream.topologies.opportunities.observed.jit import just_in_time
@@ -78,7 +72,7 @@ class OpportunityStage:
             view.validate()
             found = self.detect(view)
         except (InputError, ValueError) as error:
-            return [_dead_letter(value, str(error))]
+            return [give_up(NAME, PARSED, value, error)]
         return [Record(OPPORTUNITIES, _encode(view, found))]
 
     def detect(self, view: ParsedView) -> list[Found]:
@@ -243,16 +237,3 @@ def _with_rows(view: ParsedView) -> bytes:
 def _places(keys: NDArray[Any], wanted: NDArray[Any]) -> NDArray[Any]:
     """Where they are among the keys, or rows, which are in order."""
     return np.searchsorted(keys, wanted).astype(np.uint32)
-
-
-def _dead_letter(payload: bytes, error: str) -> Record:
-    letter = DeadLetter(
-        topic=PARSED,
-        partition=-1,
-        offset=-1,
-        stage=NAME,
-        error=" ".join(error.split()),
-        payload=payload,
-        seen_ns=time.time_ns(),
-    )
-    return Record(DEAD_LETTER, letter.SerializeToString())

@@ -1,12 +1,11 @@
 """mev.raw → mev.parsed: one RawBatch becomes one ParsedBatch, its counts, and its dead letters."""
 
-import time
 from collections.abc import Callable
 
 from mevstream.codecs.parsed import view_parsed
 from mevstream.codecs.raw import RawView
-from mevstream.schemas.dead_letter_pb2 import DeadLetter
-from mevstream.topologies.chain import DEAD_LETTER, PARSED, RAW, SLOTS, Record, Stage
+from mevstream.topologies.chain import PARSED, RAW, SLOTS, Record, Stage
+from mevstream.topologies.giving_up import give_up
 from mevstream.topologies.parsed.slots import batch_status
 
 NAME = "parsed"
@@ -29,7 +28,7 @@ def parse(raw: bytes, decode: Decode) -> list[Record]:
     try:
         parsed = decode(raw)
     except ValueError as error:
-        return [_dead_letter(DeadLetter(error=_one_line(error), payload=raw))]
+        return [give_up(NAME, RAW, raw, error)]
     view = view_parsed(parsed)
     malformed: list[int] = view.malformed.tolist()
     records = [
@@ -39,28 +38,16 @@ def parse(raw: bytes, decode: Decode) -> list[Record]:
     if malformed:
         transactions = RawView(raw).transactions
         records += [
-            _dead_letter(
-                DeadLetter(
-                    error="not a ConfirmedTransaction message",
-                    payload=bytes(transactions[position]),
-                    chain=view.chain,
-                    slot=view.slot,
-                    seq=view.seq,
-                    position=position,
-                )
+            give_up(
+                NAME,
+                RAW,
+                bytes(transactions[position]),
+                "not a ConfirmedTransaction message",
+                chain=view.chain,
+                slot=view.slot,
+                seq=view.seq,
+                position=position,
             )
             for position in malformed
         ]
     return records
-
-
-def _dead_letter(letter: DeadLetter) -> Record:
-    letter.topic = RAW
-    letter.stage = NAME
-    letter.partition = letter.offset = -1
-    letter.seen_ns = time.time_ns()
-    return Record(DEAD_LETTER, letter.SerializeToString())
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
