@@ -5,10 +5,11 @@ field before it sees to that, so that a reader's views are aligned.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from mevstream.cext.fields cimport put_varint, varint_size
+from mevstream.cext.memory cimport grow
 from mevstream.cext.wire cimport MV_LIKELY, mv_equal32, mv_hash_key
 
 cdef enum:
@@ -52,14 +53,6 @@ cdef void columns_free(Columns* c) noexcept nogil:
     free(c.positions)
     free(c.keys)
     free(c.slots)
-
-
-cdef inline bint grow(void** array, size_t n, size_t size) noexcept nogil:
-    cdef void* grown = realloc(array[0], n * size)
-    if grown == NULL:
-        return False
-    array[0] = grown
-    return True
 
 
 cdef bint transaction_room(Columns* c, uint32_t n) noexcept nogil:

@@ -6,11 +6,11 @@ is worth a look, in time linear in the legs (quadratic in those of one pool, of 
 POOL_LEGS count); what it is, is decided in topologies/opportunities/observed.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
+from mevstream.cext.arrays cimport at32, at64, memory
 from mevstream.cext.columns cimport (
     Columns,
     columns_free,
@@ -18,7 +18,6 @@ from mevstream.cext.columns cimport (
     key_index,
     transaction_room,
 )
-from mevstream.cext.wire cimport mv_u32, mv_u64
 
 cdef extern from *:
     ctypedef signed long long int128 "__int128"
@@ -76,26 +75,6 @@ cdef struct Cycle:
     uint32_t mint        # key of the batch
     int64_t gain
     bint even            # no other mint is left over
-
-
-cdef const uint8_t* memory(array, Py_ssize_t size) except? NULL:
-    """The memory of a contiguous array of at least that many bytes, which the caller holds."""
-    cdef Py_buffer buffer
-    PyObject_GetBuffer(array, &buffer, PyBUF_SIMPLE)
-    cdef const uint8_t* start = <const uint8_t*>buffer.buf
-    cdef Py_ssize_t length = buffer.len
-    PyBuffer_Release(&buffer)
-    if length < size:
-        raise ValueError(f"{length} bytes where {size} are needed")
-    return start
-
-
-cdef inline uint32_t at32(const uint8_t* values, Py_ssize_t i) noexcept nogil:
-    return mv_u32(values + 4 * i)
-
-
-cdef inline uint64_t at64(const uint8_t* values, Py_ssize_t i) noexcept nogil:
-    return mv_u64(values + 8 * i)
 
 
 cdef int read_batch(view, Batch* b) except -1:

@@ -8,9 +8,10 @@ edges.
 
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memmove, memset
 
+from mevstream.cext.memory cimport grow
 from mevstream.cext.quotes cimport (
     APPROXIMATE, BIN, EXACT, IN_RANGE, NO_CURVE, PRODUCT, PUMP_CURVE, PUMP_SWAP, RANGE,
     RANGE_SCALED, TOKEN_SWAP, Curve, Fraction, fraction,
@@ -29,14 +30,6 @@ KINDS = {
     "bin": BIN,
 }
 EXACTNESS = {"exact": EXACT, "in_range": IN_RANGE, "approximate": APPROXIMATE}
-
-
-cdef inline bint grow(void** array, size_t n, size_t size) noexcept nogil:
-    cdef void* grown = realloc(array[0], n * size)
-    if grown == NULL:
-        return False
-    array[0] = grown
-    return True
 
 
 cdef class PoolGraph:
