@@ -4,7 +4,7 @@
 are written once, in the .proto file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -119,3 +119,12 @@ class ColumnSchema(Generic[MessageT]):
             return self.layout.write(head, columns)
         except ValueError as error:
             raise InputError(f"{self._name}: {error}") from None
+
+    def check_references(self, view: Any, columns: Iterable[str], size: int) -> None:
+        """Raises InputError where one of these uint32 columns of `view` has a row, other than NONE,
+        that a table of `size` rows does not have."""
+        for column in columns:
+            rows = getattr(view, column)
+            # NONE + 1 wraps to 0.
+            if len(rows) and (rows + np.uint32(1)).max() > size:
+                raise InputError(f"{self._name}: {column} points outside its table")

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mevstream.codecs.columns import NONE, ColumnSchema
@@ -85,12 +84,8 @@ class FeatureView(EnvelopeView):
     def validate(self) -> None:
         """Raises InputError where a key or name column points outside its table, or a block hash
         is not 32 bytes or none."""
-        for columns, table in ((KEY_COLUMNS, self.keys), (NAME_COLUMNS, self.names)):
-            for column in columns:
-                indexes = getattr(self, column)
-                # NONE + 1 wraps to 0.
-                if len(indexes) and (indexes + np.uint32(1)).max() > len(table):
-                    raise InputError(f"FeatureBatch: {column} points outside its table")
+        SCHEMA.check_references(self, KEY_COLUMNS, len(self.keys))
+        SCHEMA.check_references(self, NAME_COLUMNS, len(self.names))
         hashes = [self.blockhash, *(closed.blockhash for closed in self.closed)]
         if any(len(blockhash) not in (0, 32) for blockhash in hashes):
             raise InputError("FeatureBatch: blockhash is not 32 bytes")

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mevstream.codecs.columns import NONE, ColumnSchema
@@ -130,12 +129,8 @@ class OpportunityView(EnvelopeView):
     def validate(self) -> None:
         """Raises InputError where a column points outside its table, the rows of legs or victims
         are not in the order of their opportunities, or a block hash is not 32 bytes or none."""
-        for columns, table in ((KEY_COLUMNS, self.keys), (NAME_COLUMNS, self.names)):
-            for column in columns:
-                indexes = getattr(self, column)
-                # NONE + 1 wraps to 0.
-                if len(indexes) and (indexes + np.uint32(1)).max() > len(table):
-                    raise InputError(f"OpportunityBatch: {column} points outside its table")
+        SCHEMA.check_references(self, KEY_COLUMNS, len(self.keys))
+        SCHEMA.check_references(self, NAME_COLUMNS, len(self.names))
         for column, size in ROW_COLUMNS.items():
             rows = getattr(self, column)
             if len(rows) and rows.max() >= getattr(self, size):
