@@ -8,11 +8,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
 
-from mevstream.errors import MevstreamError
-from mevstream.infra.kafka_errors import kafka_error
+from mevstream.infra.kafka_errors import kafka_error, kafka_errors
 from mevstream.infra.topics import Cluster
 
 _TIMEOUT_SECONDS = 15
@@ -58,12 +57,8 @@ def groups(servers: str, prefix: str) -> list[Group]:
     admin: Any = AdminClient({"bootstrap.servers": servers, "log_level": 0})
 
     def result(future: Future[Any]) -> Any:
-        try:
+        with kafka_errors(servers):
             return future.result(_TIMEOUT_SECONDS)
-        except KafkaException as error:
-            raise kafka_error(servers, error.args[0]) from None
-        except TimeoutError:
-            raise MevstreamError(f"Kafka at {servers} does not answer") from None
 
     listed = result(admin.list_consumer_groups(request_timeout=_TIMEOUT_SECONDS))
     for error in listed.errors:  # of a coordinator whose groups are not in the list

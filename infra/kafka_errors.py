@@ -1,8 +1,10 @@
 """What is told when Kafka does not do what it was asked."""
 
+import contextlib
+from collections.abc import Generator
 from typing import Any
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from mevstream.errors import MevstreamError
 
@@ -23,3 +25,14 @@ def kafka_error(servers: str, error: Any) -> MevstreamError:
             "MEVSTREAM_KAFKA names another)"
         )
     return MevstreamError(f"Kafka at {servers}: {error.str()}")
+
+
+@contextlib.contextmanager
+def kafka_errors(servers: str) -> Generator[None]:
+    """Raises MevstreamError for what Kafka's client raises within."""
+    try:
+        yield
+    except KafkaException as error:
+        raise kafka_error(servers, error.args[0]) from None
+    except TimeoutError:
+        raise MevstreamError(f"Kafka at {servers} does not answer") from None

@@ -3,9 +3,8 @@
 # Kafka's client offers these names in confluent_kafka.admin without marking them as its own.
 # pyright: reportPrivateImportUsage=false
 
-import contextlib
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +22,7 @@ from confluent_kafka.admin import (
 from confluent_kafka.cimpl import NewTopic
 
 from mevstream.errors import MevstreamError
-from mevstream.infra.kafka_errors import kafka_error
+from mevstream.infra.kafka_errors import kafka_error, kafka_errors
 from mevstream.topologies.chain import (
     CHAIN,
     CHECKPOINTS,
@@ -182,13 +181,13 @@ class Cluster:
 
     def names(self) -> list[str]:
         """All topics but Kafka's internal ones, sorted."""
-        with self._errors():
+        with kafka_errors(self._servers):
             names = self._client.list_topics(timeout=_CONTACT_SECONDS).topics
         return sorted(name for name in names if not name.startswith("__"))
 
     def partitions(self) -> dict[str, int]:
         """How many partitions each topic has."""
-        with self._errors():
+        with kafka_errors(self._servers):
             topics = self._client.list_topics(timeout=_CONTACT_SECONDS).topics
         return {name: len(topic.partitions) for name, topic in topics.items()}
 
@@ -207,7 +206,7 @@ class Cluster:
         """These topics as they are. Raises MevstreamError for one that does not exist."""
         if not names:
             return []
-        with self._errors():
+        with kafka_errors(self._servers):
             metadata = self._client.list_topics(timeout=_CONTACT_SECONDS).topics
         for name in names:
             if name not in metadata:
@@ -257,21 +256,9 @@ class Cluster:
                 return [futures[partition].result().offset for partition in asked]
             except KafkaException as error:
                 if time.monotonic() > end or error.args[0].code() not in _NO_LEADER_YET:
-                    raise self._error(error) from None
+                    raise kafka_error(self._servers, error.args[0]) from None
                 time.sleep(0.1)
 
     def _result(self, future: Future[Any]) -> Any:
-        with self._errors():
+        with kafka_errors(self._servers):
             return future.result(_TIMEOUT_SECONDS)
-
-    @contextlib.contextmanager
-    def _errors(self) -> Generator[None]:
-        try:
-            yield
-        except KafkaException as error:
-            raise self._error(error) from None
-        except TimeoutError:
-            raise MevstreamError(f"Kafka at {self._servers} does not answer") from None
-
-    def _error(self, error: KafkaException) -> MevstreamError:
-        return kafka_error(self._servers, error.args[0])

@@ -110,10 +110,7 @@ class _Flush:
         self.blocks = [block for view in self._views for block in completing_blocks(view)]
         ids = [id_.tobytes() for view in self._views for id_ in view.opp_id]
         self.kept = np.array(
-            [
-                keep(block) and id_ not in known
-                for block, id_ in zip(self.blocks, ids, strict=True)
-            ],
+            [keep(block) and id_ not in known for block, id_ in zip(self.blocks, ids, strict=True)],
             dtype=bool,
         )
         self._keys = items(
