@@ -42,19 +42,22 @@ def inspect(
     from mevstream.codecs.json_lines import json_lines, opportunity_lines
     from mevstream.codecs.opportunities import OpportunityView
     from mevstream.codecs.parsed import view_parsed
-    from mevstream.topologies.chain import OPPORTUNITIES
-    from mevstream.topologies.opportunities.stage import open_stage
+    from mevstream.topologies.chain import OPPORTUNITIES, Stage
     from mevstream.topologies.raw.sources import open_sources
 
     wanted = _record_names(records)
     decoder = BatchDecoder()
-    detect = open_stage()
+    detect: Stage | None = None
+    if "opportunity" in wanted:
+        from mevstream.topologies.opportunities.stage import open_stage
+
+        detect = open_stage()
     complete = True
     for raw in open_sources(files, slot=slot):
         parsed = decoder.decode(raw)
         view = view_parsed(parsed)
         sys.stdout.buffer.write(json_lines(view, wanted))
-        for record in detect(parsed) if "opportunity" in wanted else ():
+        for record in detect(parsed) if detect else ():
             if record.topic == OPPORTUNITIES:
                 sys.stdout.buffer.write(opportunity_lines(OpportunityView(record.value)))
         if len(view.malformed):

@@ -5,6 +5,7 @@ import struct
 from base64 import b64encode
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from decoder.scene import SELF_CPI, Scene, key
@@ -105,7 +106,7 @@ def scene_of(program: str, accounts: str, data: bytes, kind: str, height: int = 
     [(venue, program, layout) for layout in LAYOUTS for venue, program in layout[0]],
     ids=lambda value: value if isinstance(value, str) and len(value) < 30 else "",
 )
-def test_every_instruction(venue: str, program: str, layout: tuple, height: int) -> None:  # type: ignore[type-arg]
+def test_every_instruction(venue: str, program: str, layout: tuple[Any, ...], height: int) -> None:
     _, kind, name, accounts, where, liquidity = layout
     data = data_of(name, where, liquidity)
     message = scene_of(program, accounts, data, kind, height).message()
@@ -327,7 +328,7 @@ def test_one_token_of_two() -> None:
 
 @pytest.mark.parametrize("shares", [False, True])
 @pytest.mark.parametrize("layout", LIQUIDATIONS, ids=lambda layout: f"{layout[0][0]} {layout[1]}")
-def test_every_liquidation(layout: tuple, shares: bool) -> None:  # type: ignore[type-arg]
+def test_every_liquidation(layout: tuple[Any, ...], shares: bool) -> None:
     (protocol, program), name, accounts = layout
     scene = Scene()
     for vault, mint in (("r", "R"), ("c", "C"), ("s", "S")):
