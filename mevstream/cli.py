@@ -15,6 +15,7 @@ from mevstream.commands.lake import lake
 from mevstream.commands.migrate import migrate
 from mevstream.commands.query import query
 from mevstream.commands.replay import replay
+from mevstream.commands.report import report
 from mevstream.commands.run import run
 from mevstream.commands.simulate import simulate
 from mevstream.commands.sink import sink
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(inspect)
 app.command()(query)
+app.command()(report)
 app.command()(migrate)
 app.command()(simulate)
 app.command()(ingest)

@@ -119,6 +119,15 @@ def test_columns_that_do_not_fit_are_refused_and_the_connection_goes_on(
         write_column(lambda data: None, "Array(UInt8)", pa.array([1]))
 
 
+def test_values_that_may_be_missing_are_those_of_the_others(engine: NativeEngine) -> None:
+    text, key = "'a'", "toFixedString('k', 3)"
+    [row] = engine.rows(
+        f"SELECT toNullable({text}), CAST(NULL, 'Nullable(String)'), toNullable({key}), "
+        f"CAST({text}, 'LowCardinality(Nullable(String))'), toNullable(1)"
+    )
+    assert row == ("a", None, b"k\0\0", "a", 1)
+
+
 def test_errors_are_one_line(engine: NativeEngine) -> None:
     with pytest.raises(EngineError) as told:
         engine.rows("SELECT nope")

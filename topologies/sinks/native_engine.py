@@ -28,6 +28,8 @@ _PORT, _SECURE_PORT = 9000, 9440
 _CUSTOM_SERIALIZATION = 54454
 """From this revision of the protocol on, a byte before each column tells how it is written."""
 
+_NULLABLE = re.compile(r"Nullable\((?P<of>.+)\)|LowCardinality\(Nullable\((?P<of_few>.+)\)\)")
+
 _BLOCK_ROWS = 1 << 13
 _COPIED = 1 << 16
 """Columns of fewer bytes are gathered in the driver's buffer, others go straight to the socket."""
@@ -211,8 +213,11 @@ class NativeEngine:
             raise EngineError(f"ClickHouse at {self.server.address}: {told}") from None
 
 
-def _converter(kind: str) -> Callable[[bytes], Any] | None:
+def _converter(kind: str) -> Callable[[Any], Any] | None:
     """From the driver's bytes to what the embedded engine gives: text as str, keys in full."""
+    if match := _NULLABLE.fullmatch(kind):
+        convert = _converter(match["of"] or match["of_few"])
+        return convert and (lambda value: None if value is None else convert(value))
     if kind in ("String", "LowCardinality(String)"):
         return lambda value: value.decode(errors="replace")
     if match := re.fullmatch(r"FixedString\((\d+)\)", kind):

@@ -227,6 +227,8 @@ def _legs(flush: _Flush) -> Columns:
             for name in ("pool", "trader", "mint_in", "mint_out")
         },
         **{name: (type_, flush.column(f"leg_{name}")[rows]) for name, type_ in _OF_LEG.items()},
+        "tx_fee": (pa.uint64(), flush.column("tx_fee")[tx]),
+        "tx_tip": (pa.uint64(), flush.column("tx_tip")[tx]),
     }
 
 
