@@ -81,6 +81,9 @@ SELECT
     blockhash
 FROM opportunity_legs FINAL;
 
+-- What is repaid and seized is told of the first mint of each side (few liquidations have more), and
+-- is NULL where nobody told the amount; `repaid` and `seized` also where nobody told the decimals,
+-- as no token is moved where all stays in accounts with the lending program.
 CREATE OR REPLACE VIEW v_liquidations AS
 SELECT
     o.* EXCEPT (victims, victim_loss_raw, exactness, origin),
@@ -91,6 +94,8 @@ SELECT
     l.repaid AS repaid,
     l.seized_mint AS seized_mint,
     l.seized AS seized,
+    nullIf(l.repaid_raw, 0) AS repaid_raw,
+    nullIf(l.seized_raw, 0) AS seized_raw,
     l.swaps_back AS swaps_back
 FROM (SELECT * FROM v_opportunities WHERE kind = 'liquidation' AND origin = 'observed') AS o
 LEFT JOIN
@@ -102,10 +107,30 @@ LEFT JOIN
         anyIf(venue, role = 'repay') AS protocol,
         anyIf(pool, role = 'repay') AS account,
         anyIf(trader, role = 'repay') AS liquidator,
-        anyIf(mint_in, role = 'repay') AS repaid_mint,
-        sumIf(trader_in, role = 'repay') AS repaid,
-        anyIf(mint_out, role = 'seize') AS seized_mint,
-        sumIf(trader_out, role = 'seize') AS seized,
+        argMinIf(mint_in, number, role = 'repay') AS repaid_mint,
+        nullIf(
+            arraySum(arrayMap(
+                side -> if(side.1 = repaid_mint, ifNull(side.2, 0), 0),
+                groupArrayIf((mint_in, trader_in), role = 'repay')
+            )),
+            0
+        ) AS repaid,
+        arraySum(arrayMap(
+            side -> if(side.1 = repaid_mint, side.2, 0),
+            groupArrayIf((mint_in, toUInt128(trader_in_raw)), role = 'repay')
+        )) AS repaid_raw,
+        argMinIf(mint_out, number, role = 'seize') AS seized_mint,
+        nullIf(
+            arraySum(arrayMap(
+                side -> if(side.1 = seized_mint, ifNull(side.2, 0), 0),
+                groupArrayIf((mint_out, trader_out), role = 'seize')
+            )),
+            0
+        ) AS seized,
+        arraySum(arrayMap(
+            side -> if(side.1 = seized_mint, side.2, 0),
+            groupArrayIf((mint_out, toUInt128(trader_out_raw)), role = 'seize')
+        )) AS seized_raw,
         countIf(role = 'hop') AS swaps_back
     FROM v_opportunity_legs
     GROUP BY chain, slot, id
@@ -133,7 +158,7 @@ LEFT JOIN
         sumMapIf(
             map(
                 if(role = 'add', mint_in, mint_out),
-                if(role = 'add', -toInt64(trader_in_raw), toInt64(trader_out_raw))
+                if(role = 'add', -toInt128(trader_in_raw), toInt128(trader_out_raw))
             ),
             role IN ('add', 'remove')
         ) AS changes,
