@@ -347,9 +347,11 @@ cdef class Pools:
             if size < 16:
                 return False
             f[L_OUT] = synth_product_out(quote, tokens, size - 8)
-            f[L_QUOTE] = synth_product_in(quote, tokens, f[L_OUT])
             if pool.venue == PUMP_FUN:
-                f[L_QUOTE] += 1
+                # Rounded down, and a lamport more.
+                f[L_QUOTE] = <uint64_t>(SYNTH_MUL(quote, f[L_OUT]) // (tokens - f[L_OUT])) + 1
+            else:
+                f[L_QUOTE] = synth_product_in(quote, tokens, f[L_OUT])
         else:
             f[L_IN] = budget
             f[L_QUOTE] = synth_product_out(tokens, quote, budget)

@@ -9,34 +9,31 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from mevstream.cext.decoder import BatchDecoder
+from mevstream.codecs.opportunities import Exactness, Kind, OpportunityView, Role
+from mevstream.topologies.opportunities.stage import open_stage
 from mevstream.topologies.raw.batches import BatchWriter
 from mevstream.topologies.raw.simulator import Block, output
-
-# Whether there is a stage to judge.
-DETECTION = find_spec("mevstream.topologies.opportunities") is not None and (
-    find_spec("mevstream.topologies.opportunities.stage") is not None
-)
 
 # Kinds of the truth by the names of the detection, and the kinds that the table counts.
 KIND_NAMES = {"jit_liquidity": "jit"}
 KINDS = ("arbitrage", "backrun", "sandwich", "jit", "liquidation")
 CYCLES = ("arbitrage", "backrun")
 OTHERS = ("victim", "target", "bystander", "transfer")
+CLOSE = 1e-3
 CONSTANT_PRODUCT = ("raydium_amm_v4", "raydium_cpmm", "pump_swap", "pump_fun")
 
 
 @dataclass(frozen=True, slots=True)
 class Detected:
     """What detection told. own: signatures of the actor's transactions; others: of victims and
-    targets; venues: of all legs."""
+    targets; venues: of all legs; victims: by signature what they would have got, and how that was
+    found."""
 
     kind: str
     own: frozenset[str]
@@ -45,6 +42,7 @@ class Detected:
     profit: int
     loss: int
     venues: frozenset[str]
+    victims: dict[str, tuple[int, Exactness]] = field(compare=False)
 
 
 def parsed_batches(blocks: Iterable[Block]) -> Iterator[bytes]:
@@ -57,20 +55,27 @@ def parsed_batches(blocks: Iterable[Block]) -> Iterator[bytes]:
 
 def detect(blocks: Iterable[Block]) -> Iterator[Detected]:
     """What the stage tells of the blocks."""
-    codec: Any = import_module("mevstream.codecs.opportunities")
-    stage: Any = import_module("mevstream.topologies.opportunities.stage").open_stage()
-    others = (codec.Role.victim, codec.Role.target)
+    stage = open_stage()
+    others = (Role.victim, Role.target)
     for parsed in parsed_batches(blocks):
         for record in stage(parsed):
             assert record.topic == "mev.opportunities", record.value
-            view = codec.OpportunityView(record.value)
+            view = OpportunityView(record.value)
             signatures = [str(Signature.from_bytes(s.tobytes())) for s in view.tx_signature]
             for i in range(view.n_opportunities):
                 legs = [k for k in range(view.n_legs) if view.leg_opp[k] == i]
                 of = {k: signatures[int(view.leg_tx[k])] for k in legs}
                 apart = {k for k in legs if view.leg_role[k] in others}
-                name: str = codec.Kind(int(view.opp_kind[i])).name
+                name = Kind(int(view.opp_kind[i])).name
                 mint = view.keys[int(view.opp_profit_mint[i])].tobytes()
+                victims = {
+                    of[int(view.victim_leg[v])]: (
+                        int(view.victim_expected[v]),
+                        Exactness(int(view.victim_exactness[v])),
+                    )
+                    for v in range(view.n_victims)
+                    if view.victim_opp[v] == i
+                }
                 yield Detected(
                     KIND_NAMES.get(name, name),
                     frozenset(of[k] for k in legs if k not in apart),
@@ -79,6 +84,7 @@ def detect(blocks: Iterable[Block]) -> Iterator[Detected]:
                     int(view.opp_profit[i]),
                     int(view.opp_victim_loss[i]),
                     frozenset(view.names[int(view.leg_venue[k])] for k in legs),
+                    victims,
                 )
 
 
@@ -93,8 +99,9 @@ class Score:
     # What is wrong, for the message.
     missed: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     invented: list[Detected] = field(default_factory=list[Detected])
-    # Profit and loss of what was found: how many, how many are exact, and the largest relative
-    # error; on constant-product pools and elsewhere.
+    # Relative errors of profits and losses of what was found: on constant-product pools, elsewhere,
+    # and where the transactions leave open what the pool would have given; then of the losses of
+    # single victims by how detection says that it found them.
     amounts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -122,8 +129,11 @@ class Report:
             told = f"{s.detected:7}{s.precision:11.3f}" if name in self.scores else " " * 18
             lines.append(f"{name:28}{s.true:7}{s.found:7}{told}{s.recall:9.3f}")
             for what, errors in sorted(s.amounts.items()):
-                exact = sum(e == 0 for e in errors)
-                lines.append(f"  {what}: {exact} of {len(errors)} exact, worst {max(errors):.2e}")
+                exact, close = sum(e == 0 for e in errors), sum(e <= CLOSE for e in errors)
+                lines.append(
+                    f"  {what}: {len(errors)}, {exact} exact, {close} within 0.1 %, "
+                    f"worst {max(errors):.2e}"
+                )
         lines.append(f"{'look-alike':28}{'true':>7}{'labelled':>16}")
         for name, n in sorted(self.look_alikes.items()):
             lines.append(f"{name:28}{n:7}{self.labelled[name]:16}")
@@ -198,5 +208,10 @@ def _compare(score: Score, record: dict[str, Any], one: Detected) -> None:
         error = abs(one.profit - record["profit"]) / max(abs(record["profit"]), 1)
         score.amounts[f"profit, {where}"].append(error if same else 1.0)
     if record["victims"]:
+        where = where if all(v["told"] for v in record["victims"]) else "not told"
         error = abs(one.loss - record["victim_loss"]) / max(record["victim_loss"], 1)
         score.amounts[f"victims' loss, {where}"].append(error)
+    for victim in record["victims"]:
+        if found := one.victims.get(victim["signature"]):
+            error = abs(found[0] - victim["expected"]) / max(victim["loss"], 1)
+            score.amounts[f"loss called {found[1].name}"].append(error)

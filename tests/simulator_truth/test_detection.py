@@ -1,9 +1,13 @@
-"""Observed detection against the simulator's truth, over 2,000 slots of seeds kept for this test.
+"""Observed detection against the simulator's truth, over slots of seeds kept for this test.
 
-Run with -s (or let it fail) to see the table.
+Run with -s (or let it fail) to see the tables. TRUTH_SEEDS=1,2,3 and TRUTH_SLOTS=5000 judge other
+chains, and longer ones.
 """
 
 from __future__ import annotations
+
+import hashlib
+import os
 
 import pytest
 
@@ -12,9 +16,19 @@ from mevstream.topologies.raw.simulator import Block, MevConfig, Simulator, Simu
 from . import oracle
 from .conftest import WORLD
 
-SEEDS = (900_001, 900_002)
-SLOTS = 1000
-# What each kind needs: precision, recall; then the largest relative error of its amounts.
+CHAINS = 4
+
+
+def kept_seed(n: int) -> int:
+    """Nobody has chosen it, or looked at its chain while rules were made."""
+    return int.from_bytes(hashlib.sha256(f"truth {n}".encode()).digest()[:4], "big")
+
+
+SEEDS = [int(seed) for seed in os.environ.get("TRUTH_SEEDS", "").split(",") if seed] or [
+    kept_seed(n) for n in range(CHAINS)
+]
+SLOTS = int(os.environ.get("TRUTH_SLOTS", "600"))
+# What each kind needs: precision, recall.
 NEEDED = {
     "arbitrage": (1.0, 0.98),
     "sandwich": (1.0, 0.98),
@@ -22,7 +36,15 @@ NEEDED = {
     "backrun": (0.95, 0.95),
     "jit": (0.95, 0.95),
 }
-ELSEWHERE = 1e-3
+# The largest relative error of amounts, 0 where they are not named. Where transactions do not tell
+# what a pool would have given (topologies/raw/simulator/agents/told.py) no rule can.
+CLOSE = {
+    "profit, elsewhere": 1e-3,
+    "victims' loss, elsewhere": 1e-3,
+    "victims' loss, not told": 0.02,
+    "loss called in_range": 1e-3,
+    "loss called approximate": 0.2,
+}
 
 
 def chain(seed: int) -> list[Block]:
@@ -47,44 +69,26 @@ def chain(seed: int) -> list[Block]:
     return list(Simulator(config).blocks(SLOTS))
 
 
-@pytest.fixture(scope="module")
-def report() -> oracle.Report:
-    records, detected = [], []
-    for seed in SEEDS:
-        blocks = chain(seed)
-        records += [record for block in blocks for record in block.opportunities]
-        detected += list(oracle.detect(blocks))
-    report = oracle.judge(records, detected)
-    print("\n" + report.text())
-    return report
-
-
-pytestmark = pytest.mark.skipif(not oracle.DETECTION, reason="there is no detection to judge")
-# Detection of some is being written, as are exact losses.
-PENDING = pytest.mark.xfail(
-    reason="not yet detected, or not yet exact", strict=False, raises=AssertionError
-)
-
-
-@pytest.mark.parametrize("kind", NEEDED)
-def test_precision_and_recall(report: oracle.Report, kind: str):
-    score, (precision, recall) = report.scores[kind], NEEDED[kind]
-    assert score.true >= 50
-    assert score.precision >= precision, f"{score.invented[:3]}\n{report.text()}"
-    assert score.recall >= recall, f"{score.missed[:3]}\n{report.text()}"
-
-
-@pytest.mark.parametrize("kind", ["arbitrage", "backrun", pytest.param("sandwich", marks=PENDING)])
-def test_profit_and_loss_are_exact(report: oracle.Report, kind: str):
-    """To the unit on constant-product pools, within 0.1 % elsewhere."""
-    amounts = report.scores[kind].amounts
-    assert amounts
-    for what, errors in amounts.items():
-        limit = 0.0 if what.endswith("constant product") else ELSEWHERE
-        wrong = [error for error in errors if error > limit]
-        assert not wrong, f"{what}: {len(wrong)} of {len(errors)}\n{report.text()}"
-
-
-def test_no_look_alike_is_labelled(report: oracle.Report):
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_truth_of_a_chain(seed: int):
+    """Precision and recall of each kind, amounts, and no look-alike."""
+    blocks = chain(seed)
+    report = oracle.judge(
+        (record for block in blocks for record in block.opportunities), oracle.detect(blocks)
+    )
+    text = f"seed {seed}, {SLOTS} slots\n{report.text()}"
+    print(f"\n{text}")
+    for kind, (precision, recall) in NEEDED.items():
+        score = report.scores[kind]
+        assert score.true >= SLOTS / 40
+        assert score.precision >= precision, f"{kind} {score.invented[:3]}\n{text}"
+        assert score.recall >= recall, f"{kind} {score.missed[:3]}\n{text}"
+        for what, errors in score.amounts.items():
+            wrong = [error for error in errors if error > CLOSE.get(what, 0.0)]
+            assert not wrong, f"{kind}, {what}: {len(wrong)} of {len(errors)}\n{text}"
+    # Most losses can be told; that they cannot is no way out.
+    losses = report.scores["sandwich"].amounts
+    assert len(losses["victims' loss, constant product"]) > SLOTS / 25
+    assert len(losses["victims' loss, elsewhere"]) > 2 * len(losses["victims' loss, not told"]) > 0
     assert len(report.look_alikes) >= 12
-    assert not +report.labelled, report.text()
+    assert not +report.labelled, text

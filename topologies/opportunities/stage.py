@@ -25,6 +25,7 @@ from mevstream.topologies.opportunities.observed.arbitrage import Cycle, arbitra
 from mevstream.topologies.opportunities.observed.backrun import LOOK_BACK, Target, find_target
 from mevstream.topologies.opportunities.observed.jit import just_in_time
 from mevstream.topologies.opportunities.observed.liquidation import liquidations
+from mevstream.topologies.opportunities.observed.marks import Marks
 from mevstream.topologies.opportunities.observed.model import WRAPPED_SOL, Found, Leg
 from mevstream.topologies.opportunities.observed.sandwich import sandwiches
 from mevstream.topologies.opportunities.records import columns_of
@@ -37,6 +38,9 @@ LEADER_SLOTS = 4
 """Slots in a row that one leader has; they begin at a multiple of it."""
 
 _SOL = decode_sized(WRAPPED_SOL, 32)
+
+MARK = 64
+"""Bytes of a pool in OpportunityState.marks."""
 
 Block = tuple[str, int, bytes]
 """Chain, slot, blockhash."""
@@ -62,6 +66,7 @@ class OpportunityStage:
         self._hubs = frozenset(hubs)
         self._window = Window()
         self._batches: list[ParsedView] = []
+        self._marks = Marks()
         self._open: Block | None = None
         # Legs of slots that have ended.
         self._since = 0
@@ -108,6 +113,7 @@ class OpportunityStage:
         that takes the place of slots before it what was before those."""
         chain, slot, _ = block
         if before[0] != chain or before[1] // LEADER_SLOTS != slot // LEADER_SLOTS:
+            self._marks.note(self._batches)
             self._refill([])
         elif slot <= before[1]:
             self._refill([batch for batch in self._batches if batch.slot < slot])
@@ -126,7 +132,7 @@ class OpportunityStage:
             pool = [Leg(*leg) for leg in legs]
             found += [
                 sandwich
-                for sandwich in sandwiches(pool, self._since, self._batches, _SOL)
+                for sandwich in sandwiches(pool, self._since, self._batches, _SOL, self._marks)
                 if not sandwich.legs[0].is_replica
             ]
         self._since = len(self._window)
@@ -173,12 +179,16 @@ class OpportunityStage:
 
     def snapshot(self) -> bytes:
         """An OpportunityState message: the transactions of the leader group that have swaps or
-        liquidity changes."""
+        liquidity changes, and where pools stood before it."""
         state = OpportunityState(version=STATE_VERSION, since=self._since)
         if self._open is not None:
             state.open = True
             state.chain, state.slot, state.blockhash = self._open
         state.batches.extend(_with_rows(batch) for batch in self._batches)
+        state.marks = b"".join(
+            pool + root.to_bytes(16, "little") + liquidity.to_bytes(16, "little")
+            for pool, (root, liquidity) in self._marks.of.items()
+        )
         return state.SerializeToString()
 
     def restore(self, snapshot: bytes) -> None:
@@ -196,9 +206,21 @@ class OpportunityStage:
                 window.take(batch, True)
         except ValueError as error:
             raise InputError(f"OpportunityState: {error}") from None
+        if len(state.marks) % MARK:
+            raise InputError("OpportunityState: marks are cut off")
         if state.since > len(window):
             raise InputError("OpportunityState: more legs have ended than there are")
         self._window, self._batches, self._since = window, batches, state.since
+        marks = (state.marks[i : i + MARK] for i in range(0, len(state.marks), MARK))
+        self._marks = Marks(
+            {
+                mark[:32]: (
+                    int.from_bytes(mark[32:48], "little"),
+                    int.from_bytes(mark[48:], "little"),
+                )
+                for mark in marks
+            }
+        )
         self._open = (state.chain, state.slot, state.blockhash) if state.open else None
 
 

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 from mevstream.codecs.opportunities import Exactness
 from mevstream.codecs.parsed import ParsedView
-from mevstream.topologies.opportunities.observed import products, ranges
+from mevstream.topologies.opportunities.observed import bins, products, ticks
+from mevstream.topologies.opportunities.observed.marks import Marks, changes
 from mevstream.topologies.opportunities.observed.model import Leg
-from mevstream.topologies.opportunities.observed.replay import Swap, read_swap
-
-Expected = list[tuple[int, Exactness]]
+from mevstream.topologies.opportunities.observed.replay import Expected, Path, Swap, read_swap
 
 
 def expected_without(
@@ -23,22 +22,36 @@ def expected_without(
     fronts: set[int],
     victims: Sequence[Leg],
     batches: Sequence[ParsedView],
+    marks: Marks,
 ) -> Expected:
     """For each victim what it would have got without the fronts, and how that was found.
 
-    legs: all legs of the pool from the first front to the last back, in order; `fronts` are
-    numbers of legs. Legs in the direction of the front are `victims` or bystanders.
+    legs: all legs of the pool in the leader group up to the last back, in order; fronts: numbers of
+    legs. Legs in the direction of the front are `victims` or bystanders. marks: where pools stood
+    before the group.
     """
-    ways = victims[0]
     wanted = {leg.number for leg in victims}
-    swaps = [read_swap(leg, ways, batches) for leg in legs]
-    last = max(i for i, leg in enumerate(legs) if leg.number in wanted)
-    path = swaps[: last + 1]
-    for replay in (products.replay, ranges.replay):
-        found = replay(path, swaps[last + 1 :], fronts, wanted)
+    start = min(i for i, leg in enumerate(legs) if leg.number in fronts)
+    view = batches[legs[start].batch]
+    pool = view.keys[view.swap_pool[legs[start].row]].tobytes()
+    root, liquidity = marks.of.get(pool, (0, 0))
+    amid = False
+    for change in changes(pool, batches):
+        # Swaps before a change of the liquidity tell nothing of what is there behind it.
+        before = [leg for leg in legs if (leg.slot, leg.tx_index) <= change]
+        if len(before) <= start:
+            legs, start, liquidity = legs[len(before) :], start - len(before), 0
+            root = read_swap(before[-1], victims[0], batches).root if before else root
+        else:
+            amid |= len(before) < len(legs)
+    swaps = [read_swap(leg, victims[0], batches) for leg in legs]
+    end = max(i for i, leg in enumerate(legs) if leg.number in wanted)
+    path = Path(swaps, start, end, fronts, wanted, root, liquidity)
+    for replay in (ticks.replay, bins.replay, products.replay):
+        found = replay(path)
         if found is not None:
-            return found
-    return [(amount, Exactness.in_range) for amount in _curve(path, fronts, wanted)]
+            return [(amount, Exactness.approximate if amid else how) for amount, how in found]
+    return [(amount, Exactness.approximate) for amount in _curve(path.replayed, fronts, wanted)]
 
 
 def _curve(swaps: Sequence[Swap], fronts: set[int], wanted: set[int]) -> list[int]:

@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 
 from mevstream.cext import curves
 from mevstream.codecs.opportunities import Exactness
-from mevstream.topologies.opportunities.observed.replay import EXACT_OUT, Swap
-
-Expected = list[tuple[int, Exactness]]
+from mevstream.topologies.opportunities.observed.replay import EXACT_OUT, Expected, Path, Swap
 
 _MILLION = 1_000_000
 
@@ -24,17 +22,15 @@ Quote = Callable[[int, int, int], int]
 """(reserve in, reserve out, amount in) → amount out."""
 
 
-def replay(
-    path: Sequence[Swap], after: Sequence[Swap], fronts: set[int], wanted: set[int]
-) -> Expected | None:
-    """What the swaps that are `wanted` would have got, of a path that begins with a front; `after`
-    are those that follow it. None where the pool is none of these."""
-    if any(swap.reserve_in <= 0 or swap.reserve_out <= 0 for swap in path):
+def replay(path: Path) -> Expected | None:
+    """What the swaps that are wanted would have got; None where the pool is none of these."""
+    swaps, after = path.replayed, path.swaps[path.end + 1 :]
+    if any(swap.reserve_in <= 0 or swap.reserve_out <= 0 for swap in swaps):
         return None
-    if path[0].venue in ("pump_swap", "pump_fun") and all(swap.told for swap in path):
-        return _pump(path, fronts, wanted)
-    quotes = _quotes(path)
-    return None if quotes is None else _product(path, after, fronts, wanted, quotes)
+    if swaps[0].venue in ("pump_swap", "pump_fun") and all(swap.told for swap in swaps):
+        return _pump(swaps, path.fronts, path.wanted)
+    quotes = _quotes(swaps)
+    return None if quotes is None else _product(swaps, after, path.fronts, path.wanted, quotes)
 
 
 # -- fee on the input -----------------------------------------------------------------------------

@@ -4,19 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mevstream.codecs.columns import NONE
+from mevstream.codecs.opportunities import Exactness
 from mevstream.codecs.parsed import ParsedView
 from mevstream.topologies.opportunities.observed.model import Leg
 
 _RESERVES_TOLD, _FEE_TOLD, _FEE_IN_OUTPUT = 16, 32, 64
 EXACT_OUT = 1
 
+Expected = list[tuple[int, Exactness]]
+"""What each victim would have got, and how that was found."""
+
 
 @dataclass(frozen=True, slots=True)
 class Swap:
     """A leg. `forward`: in the direction of the front. amount_*: the pool's side; reserve_*: what
     the curve prices by, before the leg, in the leg's own direction (0: not told), else the vaults;
-    fee: None where it is not told, or not taken of the input; rates in 1e-9, None untold; root_*:
-    Q64.64, 0 untold; liquidity: after the leg."""
+    fee: None where it is not told, or not taken of the input; fee_out: that of the output; rates
+    in 1e-9, None untold; root_*: Q64.64, 0 untold; liquidity: after the leg."""
 
     number: int
     venue: str
@@ -32,6 +36,7 @@ class Swap:
     side: int
     rates: tuple[int | None, int | None, int | None]
     fee: int | None
+    fee_out: int
     root_before: int
     root: int
     liquidity: int
@@ -52,6 +57,25 @@ class Swap:
     def net_in(self) -> int:
         """What arrives at the pool."""
         return self.amount_in - self.withheld_in
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The swaps of a pool that are known, in order. From `start`, which is a front, to `end`, the
+    last one that is wanted, it is replayed without those whose numbers are `fronts`. root_before
+    and liquidity_before: where it stood before the first one (0: nobody knows)."""
+
+    swaps: Sequence[Swap]
+    start: int
+    end: int
+    fronts: set[int]
+    wanted: set[int]
+    root_before: int = 0
+    liquidity_before: int = 0
+
+    @property
+    def replayed(self) -> Sequence[Swap]:
+        return self.swaps[self.start : self.end + 1]
 
 
 def read_swap(leg: Leg, ways: Leg, batches: Sequence[ParsedView]) -> Swap:
@@ -85,6 +109,7 @@ def read_swap(leg: Leg, ways: Leg, batches: Sequence[ParsedView]) -> Swap:
             _rate(view.swap_fee_rate_creator[row]),
         ),
         fee=int(view.swap_fee[row]) if flags & _FEE_TOLD and not flags & _FEE_IN_OUTPUT else None,
+        fee_out=int(view.swap_fee[row]) if flags & _FEE_TOLD and flags & _FEE_IN_OUTPUT else 0,
         root_before=_wide(view.swap_root_before[row], view.swap_root_before_high[row]),
         root=_wide(view.swap_root[row], view.swap_root_high[row]),
         liquidity=_wide(view.swap_liquidity[row], view.swap_liquidity_high[row]),

@@ -18,6 +18,7 @@ from mevstream.topologies.opportunities.observed.actors import Actors
 from mevstream.topologies.opportunities.observed.arbitrage import has_unknown_venue
 from mevstream.topologies.opportunities.observed.costs import costs_of
 from mevstream.topologies.opportunities.observed.losses import expected_without
+from mevstream.topologies.opportunities.observed.marks import Marks
 from mevstream.topologies.opportunities.observed.model import (
     Found,
     Leg,
@@ -73,10 +74,12 @@ class _Pool:
         actors: Sequence[int],
         batches: Sequence[ParsedView],
         sol: bytes,
+        marks: Marks,
     ) -> None:
         self.legs = legs
         self.batches = batches
         self.sol = sol
+        self.marks = marks
         self._actor = {leg.number: actor for leg, actor in zip(legs, actors, strict=True)}
         first: dict[int, Leg] = {}
         both: dict[int, None] = {}
@@ -99,19 +102,20 @@ class _Pool:
 
 
 def sandwiches(
-    legs: Sequence[Leg], since: int, batches: Sequence[ParsedView], sol: bytes
+    legs: Sequence[Leg], since: int, batches: Sequence[ParsedView], sol: bytes, marks: Marks
 ) -> Iterator[Found]:
     """The sandwiches of one pool that leg number `since` or a later one completes.
 
     legs: those of the pool in the leader group, in order; batches: those that they came in; sol:
-    the mint of wrapped SOL.
+    the mint of wrapped SOL; marks: where pools stood before the group.
     """
     actors = Actors(legs, batches)
     pairs: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     for i, leg in enumerate(legs):
         pairs[min(leg.mint_in, leg.mint_out), max(leg.mint_in, leg.mint_out)].append(i)
     for members in pairs.values():
-        pool = _Pool([legs[i] for i in members], [actors.of[i] for i in members], batches, sol)
+        own = [legs[i] for i in members]
+        pool = _Pool(own, [actors.of[i] for i in members], batches, sol, marks)
         for actor in pool.in_and_out:
             yield from _of_actor(pool, actor, since)
 
@@ -183,12 +187,13 @@ def _comes_out_even(trade: _Trade) -> bool:
 def _sandwich(pool: _Pool, trade: _Trade) -> Found | None:
     """The opportunity, if anybody lost and the attacker did not."""
     batches = pool.batches
-    first, last = trade.fronts[0].number, trade.backs[-1].number
+    last = trade.backs[-1].number
     expected = expected_without(
-        [leg for leg in pool.legs if first <= leg.number <= last],
+        [leg for leg in pool.legs if leg.number <= last],
         {leg.number for leg in trade.fronts},
         trade.victims,
         batches,
+        pool.marks,
     )
     lost = [
         (leg, amount, exactness)

@@ -10,6 +10,7 @@ from decimal import Context, Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from mevstream.cext import curves
 from mevstream.topologies.raw.simulator.programs import Venue
 
 # Ranges of a concentrated pool beside the wide one, and bins to each side of a DLMM pool's.
@@ -100,20 +101,15 @@ def bin_price(number: int, step_bps: int) -> int:
 def set_range(
     pool: Pool, reserve_0: int, reserve_1: int, rng: random.Random | None
 ) -> None:  # fmt: skip
-    """One range around the price, with rng several. Tick prices are 1.0001^(tick / 2) in Q64.64,
-    rounded down."""
+    """One range around the price, with rng several. Tick prices are those of the program."""
     sqrt_price = math.isqrt((reserve_1 << 128) // reserve_0)
-    root = _CONTEXT.sqrt(Decimal("1.0001"))
-    tick = math.floor(2 * math.log(sqrt_price / 2**64) / math.log(1.0001))
-    price = _CONTEXT.multiply(_CONTEXT.power(root, tick - TICKS_EACH_SIDE), Decimal(2**64))
+    orca = pool.venue is Venue.WHIRLPOOL
+    tick = curves.tick_at(sqrt_price, orca=orca)
     first = tick - TICKS_EACH_SIDE
     table = np.empty((2 * TICKS_EACH_SIDE + 1, 2), np.uint64)
     for i in range(len(table)):
-        value = int(price)
+        value = curves.tick_root(first + i, orca=orca)
         table[i] = value & (2**64 - 1), value >> 64
-        if value <= sqrt_price:
-            tick = first + i
-        price = _CONTEXT.multiply(price, root)
     pool.liquidity = math.isqrt(reserve_0 * reserve_1)
     pool.sqrt_price, pool.tick, pool.first_tick = sqrt_price, tick, first
     pool.tick_prices = table

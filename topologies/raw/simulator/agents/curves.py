@@ -109,7 +109,7 @@ class PoolModel:
         purchase by tokens out that is another number than what it receives."""
         if self.exact_out and side == 1:
             quote = self._cost(fill.pool_out)
-            # The most tokens whose cost (see `_cost`) is within what was paid.
+            # As the programs' purchases for an exact amount: the curve takes a lamport more.
             spent = self._net_of(fill.paid) - (self.pool.venue is Venue.PUMP_FUN)
             expected = self.reserves[0] * spent // (self.reserves[1] + spent)
             if quote is None:
@@ -147,8 +147,8 @@ class PoolModel:
     def _cost(self, tokens: int) -> int | None:
         if tokens >= self.reserves[0]:
             return None
-        quote = _ceil(self.reserves[1] * tokens, self.reserves[0] - tokens)
-        return quote + 1 if self.pool.venue is Venue.PUMP_FUN else quote
+        product, rest = self.reserves[1] * tokens, self.reserves[0] - tokens
+        return product // rest + 1 if self.pool.venue is Venue.PUMP_FUN else _ceil(product, rest)
 
     def _take(self, tokens: int, quote: int) -> Fill:
         lp, protocol, creator = self._fees(quote)

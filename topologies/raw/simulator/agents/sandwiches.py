@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from mevstream.topologies.raw.simulator.agents.curves import Fill, PoolModel
 from mevstream.topologies.raw.simulator.agents.desk import DIRECT, PROGRAM, ROUTER, Agent, Desk
+from mevstream.topologies.raw.simulator.agents.told import Seen
 from mevstream.topologies.raw.simulator.agents.truth import LookAlike, Opportunity, Sent, Victim
 from mevstream.topologies.raw.simulator.programs import Venue
 from mevstream.topologies.raw.simulator.transactions import Hop, swap_and_send
@@ -296,15 +297,19 @@ class _Attack:
     def _victims(self) -> list[Victim]:
         """The chain once more without the attacker."""
         model, out = self.before.copy(), list[Victim]()
+        seen = Seen(
+            self.before, [(sent.hops[0][1], sent.fills[0]) for _, sent in self.parts if sent.hops]
+        )
         for role, sent in self.parts:
             if role not in ("victim", "bystander"):
                 continue
             side = sent.hops[0][1]
+            told = seen.tells(model)
             done = model.again(side, sent.fills[0])
             if role == "victim" and done is not None:
                 fill: Fill = sent.fills[0]
                 out.append(
                     Victim(sent, self.desk.address(self.plan.pool), self.token.address,
-                           fill.received, done[1])
+                           fill.received, done[1], told and seen.tells(model))
                 )  # fmt: skip
         return out

@@ -41,13 +41,15 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """Who got less than without the front: in base units of `mint`, for what it put in."""
+    """Who got less than without the front: in base units of `mint`, for what it put in. told:
+    whether the transactions of the sandwich say what the pool would have given (told.py)."""
 
     sent: Sent
     pool: str
     mint: str
     got: int
     expected: int
+    told: bool
 
     @property
     def loss(self) -> int:
@@ -105,6 +107,7 @@ class Opportunity:
                     "got": v.got,
                     "expected": v.expected,
                     "loss": v.loss,
+                    "told": v.told,
                 }
                 for v in self.victims
             ],
