@@ -2,23 +2,40 @@
 
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from simulator_truth import oracle
 
 from mevstream.cext.decoder import BatchDecoder
 from mevstream.codecs import opportunities as bits
 from mevstream.codecs.opportunities import Kind, OpportunityView
+from mevstream.codecs.parsed import ParsedView
 from mevstream.errors import InputError
+from mevstream.schemas.opportunities_pb2 import OpportunityState
 from mevstream.topologies.chain import DEAD_LETTER
+from mevstream.topologies.opportunities.observed.marks import Marks
 from mevstream.topologies.parsed.market import open_split
 from mevstream.topologies.raw.batches import BatchWriter
 from mevstream.topologies.raw.simulator import Simulator, output
 from mevstream.topologies.raw.simulator.agents.rates import MevConfig
 from mevstream.topologies.raw.simulator.config import SimulatorConfig
 from mevstream.topologies.raw.sources import open_sources
-from opportunities.scene import HUBS, SOL, Chain, Told, Tx, new_stage, pool, run, told
+from opportunities.scene import (
+    HUBS,
+    SOL,
+    Chain,
+    Change,
+    Told,
+    Tx,
+    key,
+    new_stage,
+    pool,
+    run,
+    told,
+)
 
 
 def market() -> Chain:
@@ -212,3 +229,56 @@ def test_real_arbitrages(shared_data: Path) -> None:
                 nets[stem] = found[0].net
     assert arbitrages == 8
     assert nets == _NET
+
+
+def test_where_pools_stood_is_in_the_snapshot() -> None:
+    """Raydium's events do not tell where a swap began: that is where the leader group before it
+    left the pool, also for whom that was interrupted."""
+    config = SimulatorConfig(
+        seed=3, transactions_per_slot=60, sandwiches_per_slot=2.0, mev=MevConfig()
+    )
+    blocks = list(Simulator(config).blocks(40))
+    whole, first, second = new_stage(), new_stage(), new_stage()
+    batches = list(oracle.parsed_batches(blocks))
+    wanted = told(run(batches, whole))
+    views = run(batches[:22], first)
+    snapshot = first.snapshot()
+    second.restore(snapshot)
+    assert told([*views, *run(batches[22:], second)]) == wanted
+    assert second.snapshot() == whole.snapshot()
+    marks = OpportunityState.FromString(snapshot).marks
+    assert marks
+    assert len(marks) % 64 == 0
+    # Who begins in the middle may know less.
+    losses = {one.id: one.loss for one in wanted}
+    later = told(run(batches[22:]))
+    assert {one.id for one in later} <= {*losses}
+
+
+def test_marks_that_are_cut_off() -> None:
+    state = OpportunityState.FromString(new_stage().snapshot())
+    state.marks = bytes(63)
+    with pytest.raises(InputError, match="marks"):
+        new_stage().restore(state.SerializeToString())
+
+
+def test_marks() -> None:
+    chain = Chain()
+    clmm = pool("clmm", SOL, "X", 10**12, 10**14)
+    chain.add(4, Tx("one", [clmm.swap(SOL, 10**9)]))
+    chain.add(5, Tx("two", [clmm.swap(SOL, 10**9)], changes=[Change("add", clmm, (1, 1))]))
+    first, second = (ParsedView(batch) for batch in chain.batches())
+    for n, view in enumerate((first, second), 1):
+        view.swap_root = view.swap_root + np.uint64(n)
+        view.swap_liquidity = view.swap_liquidity + np.uint64(10 * n)
+    marks = Marks()
+    marks.note([first])
+    assert marks.of == {key("clmm"): (1, 10)}
+    # Liquidity that came since is not known.
+    marks.note([second])
+    assert marks.of == {key("clmm"): (2, 0)}
+    # Whose events tell where a swap begins need not be remembered.
+    first.swap_root_before = first.swap_root
+    other = Marks()
+    other.note([first])
+    assert other.of == {}
