@@ -86,6 +86,9 @@ class Swap:
     trader_in: int | None = None
     trader_out: int | None = None
     ticks: tuple[int, int] = (NO_TICK, NO_TICK)
+    # Root prices before and after, liquidity after; 0 untold.
+    roots: tuple[int, int] = (0, 0)
+    liquidity: int = 0
 
 
 @dataclass
@@ -226,6 +229,9 @@ def batch(transactions: Sequence[Tx], envelope: dict[str, Any]) -> bytes:
     columns |= {
         "swap_tick_before": [s.ticks[0] for *_, s in legs],
         "swap_tick": [s.ticks[1] for *_, s in legs],
+        "swap_root_before": [s.roots[0] for *_, s in legs],
+        "swap_root": [s.roots[1] for *_, s in legs],
+        "swap_liquidity": [s.liquidity for *_, s in legs],
     }
     columns |= _changes(transactions, row) | _liquidations(transactions, row)
     wide = [

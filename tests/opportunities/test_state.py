@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import orjson
 import pytest
 from hypothesis import given
@@ -264,21 +263,16 @@ def test_marks_that_are_cut_off() -> None:
 
 def test_marks() -> None:
     chain = Chain()
-    clmm = pool("clmm", SOL, "X", 10**12, 10**14)
-    chain.add(4, Tx("one", [clmm.swap(SOL, 10**9)]))
-    chain.add(5, Tx("two", [clmm.swap(SOL, 10**9)], changes=[Change("add", clmm, (1, 1))]))
+    clmm, whirlpool = pool("clmm", SOL, "X", 10**12, 10**14), pool("orca", SOL, "X", 1, 1)
+    chain.add(4, Tx("one", [clmm.swap(SOL, 10**9, roots=(0, 7), liquidity=5)]))
+    # Whose events tell where a swap begins need not be remembered.
+    chain.add(4, Tx("one", [whirlpool.swap(SOL, 10**9, roots=(6, 7), liquidity=5)]))
+    again = clmm.swap(SOL, 10**9, roots=(0, 8), liquidity=6)
+    chain.add(5, Tx("two", [again], changes=[Change("add", clmm, (1, 1))]))
     first, second = (ParsedView(batch) for batch in chain.batches())
-    for n, view in enumerate((first, second), 1):
-        view.swap_root = view.swap_root + np.uint64(n)
-        view.swap_liquidity = view.swap_liquidity + np.uint64(10 * n)
     marks = Marks()
     marks.note([first])
-    assert marks.of == {key("clmm"): (1, 10)}
+    assert marks.of == {key("clmm"): (7, 5)}
     # Liquidity that came since is not known.
     marks.note([second])
-    assert marks.of == {key("clmm"): (2, 0)}
-    # Whose events tell where a swap begins need not be remembered.
-    first.swap_root_before = first.swap_root
-    other = Marks()
-    other.note([first])
-    assert other.of == {}
+    assert marks.of == {key("clmm"): (8, 0)}
