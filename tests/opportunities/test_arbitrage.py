@@ -287,3 +287,90 @@ def test_amounts_of_any_size() -> None:
     chain.add(1, Tx("bot", [first, second]))
     # 2^64 - 2 is more than a profit column holds.
     assert found(chain) == []
+
+
+# -- the pitfalls of labelling, by name ----------------------------------------------------------
+
+
+def test_cycles_that_end_in_another_mint_of_equal_worth() -> None:
+    """Who gives USDC and gets more USDT has exchanged one for the other."""
+    a = pool("a", USDC, SOL, 10**12, 10**13)
+    b = pool("b", SOL, "USDT", 10**13, 11 * 10**11)
+    buy = a.swap(USDC, 10**9)
+    sell = b.swap(SOL, buy.amount_out)
+    assert sell.amount_out > 10**9
+    none_of(Tx("user", [buy, sell]))
+
+
+def test_rent_that_comes_back_is_no_profit() -> None:
+    """A wallet closes other accounts meanwhile: its lamports grow by more than the cycle gained."""
+    cheap, dear = market()
+    buy = cheap.swap(SOL, 5_000_000_000)
+    sell = dear.swap("X", buy.amount_out)
+    gain, rent = sell.amount_out - 5_000_000_000, 5 * 2_039_280
+    chain = Chain()
+    chain.add(1, Tx("bot", [buy, sell], signers=(gain + rent - FEE, {SOL: 0})))
+    (one,) = found(chain)
+    assert (one.profit, one.net) == (gain, gain - FEE)
+
+
+def test_a_loss_stays_one_with_the_rent_that_comes_back() -> None:
+    a, b = market(price=94)
+    buy = a.swap(SOL, 10**9)
+    none_of(Tx("user", [buy, b.swap("X", buy.amount_out)], signers=(2_039_280, {SOL: 2_039_280})))
+
+
+def test_flash_loans_are_no_legs() -> None:
+    """What is borrowed and paid back moves no swap; its fee is less that the signers keep."""
+    cheap, dear = market()
+    buy = cheap.swap(SOL, 5_000_000_000)
+    sell = dear.swap("X", buy.amount_out)
+    gain = sell.amount_out - 5_000_000_000
+    fee = 4_500_000
+    chain = Chain()
+    chain.add(1, Tx("bot", [buy, sell], signers=(gain - fee - FEE, {SOL: gain - fee})))
+    (one,) = found(chain)
+    assert (one.profit, one.net) == (gain - fee, gain - fee - FEE)
+    assert one.reasons & bits.FROM_BALANCES
+
+
+def test_shared_accounts_of_a_router_are_no_trader() -> None:
+    """Jupiter's authority trades for one user here, for another there: two transactions."""
+    a, b = market()
+    authority = "router's authority"
+    buy = a.swap(SOL, 10**9, authority, router="jupiter_v6")
+    sell = b.swap("X", buy.amount_out, authority, router="jupiter_v6")
+    none_of(Tx("one user", [buy]), Tx("another user", [sell]))
+
+
+def test_a_cycle_without_a_tip_is_one() -> None:
+    cheap, dear = market()
+    buy = cheap.swap(SOL, 5_000_000_000)
+    chain = Chain()
+    chain.add(1, Tx("bot", [buy, dear.swap("X", buy.amount_out)], tip=0))
+    (one,) = found(chain)
+    assert not one.reasons & bits.TIPPED
+
+
+def test_the_order_within_a_transaction_does_not_matter() -> None:
+    """The same cycle however the legs are nested: instructions and inner ones are rows in order."""
+    cheap, dear = market()
+    sell = dear.swap("X", 450_000_000_000)
+    buy = cheap.swap(SOL, 4_600_000_000)
+    assert buy.amount_out >= sell.amount_in
+    assert sell.amount_out > buy.amount_in
+    chain = Chain()
+    chain.add(1, Tx("bot", [sell, buy]))
+    assert [one.kind for one in found(chain)] == ["arbitrage"]
+
+
+def test_fees_of_a_pool_that_go_elsewhere() -> None:
+    """A creator takes a share of what the pool gave: the trader's side counts."""
+    cheap, dear = market()
+    buy = cheap.swap(SOL, 5_000_000_000)
+    sell = dear.swap("X", buy.amount_out)
+    sell.trader_out = sell.amount_out - 1_000_000
+    chain = Chain()
+    chain.add(1, Tx("bot", [buy, sell]))
+    (one,) = found(chain)
+    assert one.profit == sell.trader_out - 5_000_000_000

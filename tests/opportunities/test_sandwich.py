@@ -290,7 +290,7 @@ def test_a_fleet_of_wallets_with_equal_bids() -> None:
     bid = (21_034, 250_000)
     first = 0
     for n in range(10):
-        bought = market.swap(SOL, 2_000_000_000)
+        bought = market.swap(SOL, 2_000_000_000 + n)
         chain.add(4, Tx(f"wallet {n}", [bought], bid=bid))
         first = first or bought.amount_out
     chain.add(4, Tx("wallet 0", [market.swap("X", first)], bid=bid))
@@ -373,3 +373,89 @@ def test_a_failed_front_or_back() -> None:
     attack.victim()
     attack.back(failed=True)
     assert attack.found == []
+
+
+def quoted(*legs: tuple[str, str, int, int]) -> list[Told]:
+    """What is found in a pool without reserves: payer, mint in, amounts in and out."""
+    chain = Chain()
+    maker = deep(told=False)
+    for payer, mint, amount, out in legs:
+        swap = maker.swap(mint, amount)
+        swap.amount_out = out
+        chain.add(4, Tx(payer, [swap]))
+    return found(chain)
+
+
+def test_a_price_that_a_maker_moved_itself() -> None:
+    """Who bought before its quotes rose and sold after them took it from the maker, not from who
+    bought between."""
+    rises = [("bot", SOL, 10**10, 10**12), ("user", SOL, 9 * 10**9, 891 * 10**9)]
+    assert quoted(*rises, ("bot", "X", 10**12, 102 * 10**8)) == []
+    # On a curve what the user pays more is all that there is to be taken.
+    (one,) = quoted(*rises, ("bot", "X", 10**12, 10**10 + 5 * 10**7))
+    assert one.loss > 0
+
+
+@pytest.mark.parametrize("size", [2_000_000_000, 1_234_567_891])
+def test_a_victim_that_trades_as_much_as_the_front(size: int) -> None:
+    """Fleets and washers repeat an amount; whoever measures a front by its victim does not."""
+    attack = Attack(size=size)
+    attack.front()
+    for n in range(5):
+        attack.victim(name=f"wallet {n}", size=size)
+    attack.back()
+    assert attack.found == []
+
+
+def test_a_victim_with_the_attackers_own_bid() -> None:
+    attack = Attack()
+    bid = (21_034, 250_000)
+    attack.front(bid=bid)
+    attack.chain.add(4, Tx("victim", [attack.pool.swap(SOL, 5_000_000_000)], bid=bid))
+    attack.back(bid=bid)
+    assert attack.found == []
+    # Round ones are everybody's.
+    for tx in attack.chain.slots[4]:
+        tx.bid = (100_000, 200_000)
+    assert len(attack.found) == 1
+
+
+def test_round_amounts_are_sold_by_many() -> None:
+    """A wallet that sells a million tokens need not have got them from who bought a million."""
+    chain = Chain()
+    market = deep(told=False)
+    front = market.swap(SOL, 2_000_000_000)
+    front.amount_out = 200_000_000_000
+    victim = market.swap(SOL, 5_000_000_000)
+    back = market.swap("X", 200_000_000_000)
+    back.amount_out = 2_100_000_000
+    chain.add(4, Tx("one", [front]), Tx("victim", [victim]), Tx("another", [back]))
+    assert found(chain) == []
+    front.amount_out = back.amount_in = 199_999_999_999
+    assert len(found(chain)) == 1
+
+
+def test_a_gain_of_some_units_of_another_currency() -> None:
+    """Fees are paid in lamports, and nobody tells here what they are worth."""
+    market = pool("pool", "USDC", "X", 10**12, 10**14)
+    chain = Chain()
+    front = market.swap("USDC", 10**10)
+    chain.add(4, Tx("bot", [front]), Tx("user", [market.swap("USDC", 10**9)]))
+    back = market.swap("X", front.amount_out)
+    chain.add(4, Tx("bot", [back]))
+    back.amount_out = 10**10 + 3
+    assert found(chain) == []
+    back.amount_out = 10**10 + 3_000_000
+    assert len(found(chain)) == 1
+
+
+def test_a_loss_of_some_units() -> None:
+    market, clean = deep(), deep()
+    chain = Chain()
+    front = market.swap(SOL, 10_000)
+    victim = market.swap(SOL, 5_000_000_000)
+    assert clean.swap(SOL, 5_000_000_000).amount_out > victim.amount_out
+    back = market.swap("X", front.amount_out)
+    back.amount_out = 10**9
+    chain.add(4, Tx("bot", [front]), Tx("user", [victim]), Tx("bot", [back]))
+    assert found(chain) == []

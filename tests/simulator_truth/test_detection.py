@@ -89,6 +89,6 @@ def test_the_truth_of_a_chain(seed: int):
     # Most losses can be told; that they cannot is no way out.
     losses = report.scores["sandwich"].amounts
     assert len(losses["victims' loss, constant product"]) > SLOTS / 25
-    assert len(losses["victims' loss, elsewhere"]) > 2 * len(losses["victims' loss, not told"]) > 0
+    assert len(losses["victims' loss, elsewhere"]) > len(losses["victims' loss, not told"]) > 0
     assert len(report.look_alikes) >= 12
     assert not +report.labelled, text

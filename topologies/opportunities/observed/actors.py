@@ -1,9 +1,9 @@
 """Who belongs to whom: an actor is more than a wallet.
 
 Two wallets that trade in a pool are one actor's where one pays the other's transactions or trades
-through the other's authority, where one sells to the last unit what another one got, and where
-many of them bid the same price for the same compute units: a fleet of one bot. A router is no
-actor: its accounts trade for everybody, so only the payer counts there.
+through the other's authority, where one sells to the last unit what another one got (unless that
+is a round number), and where many of them bid the same price for the same compute units: a fleet of
+one bot. A router is no actor: its accounts trade for everybody, so only the payer counts there.
 
 What the batches do not tell, and so is not used: who funded a wallet, whom it closed its accounts
 to, and which unlisted program called a venue.
@@ -19,10 +19,23 @@ from mevstream.topologies.opportunities.observed.model import Leg
 FLEET = 4
 """From so many wallets on an equal bid is no coincidence."""
 
-LEAST_AMOUNT = 1000
-"""Base units below which amounts are equal by chance."""
+LEAST_DIGITS = 4
+"""Amounts with fewer digits before their zeros are equal by chance, or because people like round
+numbers."""
 
 _LOOK_BACK = 32
+
+
+def is_telling(amount: int) -> bool:
+    """Whether nobody else has the same by chance."""
+    return len(str(amount).rstrip("0")) >= LEAST_DIGITS
+
+
+def bid(leg: Leg, batches: Sequence[ParsedView]) -> tuple[int, int] | None:
+    """What a leg's transaction bids for how many compute units; None without a bid."""
+    view = batches[leg.batch]
+    price, limit = int(view.tx_cu_price[leg.tx]), int(view.tx_cu_limit[leg.tx])
+    return (price, limit) if price and limit != NONE else None
 
 
 class Actors:
@@ -62,10 +75,8 @@ class Actors:
         everybody looks the same."""
         wallets: defaultdict[tuple[int, int], dict[int, None]] = defaultdict(dict)
         for leg in legs:
-            view = batches[leg.batch]
-            price, limit = int(view.tx_cu_price[leg.tx]), int(view.tx_cu_limit[leg.tx])
-            if price and limit != NONE:
-                wallets[price, limit][self._find(leg.payer)] = None
+            if (own := bid(leg, batches)) is not None:
+                wallets[own][self._find(leg.payer)] = None
         for members in wallets.values():
             first, *others = members
             if len(members) >= FLEET:
@@ -75,7 +86,7 @@ class Actors:
     def _join_same_tokens(self, legs: Sequence[Leg]) -> None:
         """Who sells exactly what one or two legs before had brought to other wallets."""
         for i, back in enumerate(legs):
-            if back.trader_in < LEAST_AMOUNT:
+            if not is_telling(back.trader_in):
                 continue
             bought = [leg for leg in legs[max(0, i - _LOOK_BACK) : i] if leg.reverses(back)]
             by_amount = {leg.trader_out: leg for leg in bought}

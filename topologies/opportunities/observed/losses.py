@@ -16,6 +16,9 @@ from mevstream.topologies.opportunities.observed.marks import Marks, changes
 from mevstream.topologies.opportunities.observed.model import Leg
 from mevstream.topologies.opportunities.observed.replay import Expected, Path, Swap, read_swap
 
+# The curve through swaps is no program's: one part in so many is left to it.
+_FAIR = 10_000
+
 
 def expected_without(
     legs: Sequence[Leg],
@@ -51,7 +54,28 @@ def expected_without(
         found = replay(path)
         if found is not None:
             return [(amount, Exactness.approximate if amid else how) for amount, how in found]
-    return [(amount, Exactness.approximate) for amount in _curve(path.replayed, fronts, wanted)]
+    amounts = _curve(path.replayed, fronts, wanted)
+    if _gave_away(swaps[start:]):
+        amounts = [0] * len(amounts)
+    return [(amount, Exactness.approximate) for amount in amounts]
+
+
+def _gave_away(swaps: Sequence[Swap]) -> bool:
+    """Whether the pool gave more than a price that only these swaps move can have given: then it
+    was moved from elsewhere (an oracle, a maker's quote), and whom that hit is no victim of the
+    swaps before it."""
+    first_in, first_out = swaps[0].amount_in, swaps[0].amount_out
+    total_in = sum(swap.amount_in for swap in swaps if swap.forward)
+    total_out = sum(swap.amount_out for swap in swaps if swap.forward)
+    kept_in = total_in - sum(swap.amount_out for swap in swaps if not swap.forward)
+    kept_out = total_out - sum(swap.amount_in for swap in swaps if not swap.forward)
+    if kept_out <= 0:
+        # All of it came back, and some more: the pool may not have lost by it.
+        return kept_in < 0
+    if not 0 < kept_in < total_in:
+        return kept_in <= 0
+    fair = _along(first_in, first_out, total_in, total_out, 0, kept_in)
+    return fair * _FAIR < kept_out * (_FAIR - 1)
 
 
 def _curve(swaps: Sequence[Swap], fronts: set[int], wanted: set[int]) -> list[int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mevstream.codecs import opportunities as bits
 from mevstream.codecs.opportunities import Exactness, Kind, Role
 from mevstream.codecs.parsed import ParsedView
-from mevstream.topologies.opportunities.observed.actors import Actors
+from mevstream.topologies.opportunities.observed.actors import Actors, bid, is_telling
 from mevstream.topologies.opportunities.observed.arbitrage import has_unknown_venue
 from mevstream.topologies.opportunities.observed.costs import costs_of
 from mevstream.topologies.opportunities.observed.losses import expected_without
@@ -30,6 +30,10 @@ from mevstream.topologies.opportunities.observed.model import (
 # So many of a thousand parts of what was bought are sold again, or of what was sold bought back,
 # at least: a rest may be left over by rounding, but who keeps more holds a position.
 _SOLD = 999
+
+# Less than one part in so many, of what a victim should have got or of what went through where the
+# gain cannot be held against the costs, is rounding or drift.
+_LEAST_SHARE = 100_000
 
 _OWN = (Role.front, Role.back)
 
@@ -100,6 +104,15 @@ class _Pool:
         is not there to hold what it bought."""
         return self._actor[leg.number] not in self.in_and_out
 
+    def is_like(self, leg: Leg, own: Sequence[Leg]) -> bool:
+        """Whether its transaction looks as if the one who made these had made it, too: the same
+        amount goes in, or the same odd bid."""
+        bids = {bid(one, self.batches) for one in own} - {None}
+        its = bid(leg, self.batches)
+        return any(one.same_way(leg) and one.trader_in == leg.trader_in for one in own) or (
+            its in bids and its is not None and any(is_telling(part) for part in its)
+        )
+
 
 def sandwiches(
     legs: Sequence[Leg], since: int, batches: Sequence[ParsedView], sol: bytes, marks: Marks
@@ -156,7 +169,12 @@ def _first_sandwich(
 
 def _trade(pool: _Pool, actor: int, front: Sequence[Leg], back: Sequence[Leg]) -> _Trade | None:
     between = [leg for leg in pool.others(actor) if front[0].number < leg.number < back[-1].number]
-    victims = [leg for leg in between if leg.same_way(front[0]) and pool.is_outsider(leg)]
+    own = [*front, *back]
+    victims = [
+        leg
+        for leg in between
+        if leg.same_way(front[0]) and pool.is_outsider(leg) and not pool.is_like(leg, own)
+    ]
     if not victims:
         return None
     # A front behind the last victim, or a back before the first, had no part in it.
@@ -198,7 +216,7 @@ def _sandwich(pool: _Pool, trade: _Trade) -> Found | None:
     lost = [
         (leg, amount, exactness)
         for leg, (amount, exactness) in zip(trade.victims, expected, strict=True)
-        if amount > leg.trader_out
+        if (amount - leg.trader_out) * _LEAST_SHARE > amount
     ]
     if not lost:
         return None
@@ -225,7 +243,8 @@ def _sandwich(pool: _Pool, trade: _Trade) -> Found | None:
     profit = trade.received - trade.spent if in_first else trade.bought - trade.sold
     costs = costs_of(transactions(places, _OWN))
     net, reasons = costs.net(profit, front.keys[mint].tobytes() == pool.sol)
-    if net is not None and net <= 0:
+    turnover = trade.spent if in_first else trade.bought
+    if (net is not None and net <= 0) or (net is None and profit * _LEAST_SHARE < turnover):
         return None
     return Found(
         kind=Kind.sandwich,
