@@ -301,6 +301,19 @@ def test_a_fleet_of_wallets_with_equal_bids() -> None:
     assert len(found(chain)) == 1
 
 
+@pytest.mark.parametrize(("wallets", "labelled"), [(3, True), (4, False), (8, False)])
+def test_many_who_go_in_and_out_are_a_fleet(wallets: int, labelled: bool) -> None:
+    """Each with a bid and a size of its own; some gain by those who have not sold yet."""
+    market = deep()
+    chain = Chain()
+    for n in range(wallets):
+        bought = market.swap(SOL, 2_000_000_000 + n)
+        chain.add(4, Tx(f"wallet {n}", [bought]))
+        chain.add(4, Tx(f"later {n}", [market.swap(SOL, 1_900_000_000 + n)]))
+        chain.add(4, Tx(f"wallet {n}", [market.swap("X", bought.amount_out)]))
+    assert bool(found(chain)) == labelled
+
+
 def test_wash_trades_of_equal_size() -> None:
     market = deep()
     chain = Chain()
@@ -418,6 +431,10 @@ def test_a_victim_with_the_attackers_own_bid() -> None:
     for tx in attack.chain.slots[4]:
         tx.bid = (100_000, 200_000)
     assert len(attack.found) == 1
+    # Whose price is drawn anew each time, but whose program always needs as much.
+    for n, tx in enumerate(attack.chain.slots[4]):
+        tx.bid = (100_000 + n, 123_457)
+    assert attack.found == []
 
 
 def test_round_amounts_are_sold_by_many() -> None:

@@ -17,7 +17,7 @@ from mevstream.codecs.parsed import ParsedView
 from mevstream.topologies.opportunities.observed.model import Leg
 
 FLEET = 4
-"""From so many wallets on an equal bid is no coincidence."""
+"""From so many wallets on that bid or do the same it is no coincidence."""
 
 LEAST_DIGITS = 4
 """Amounts with fewer digits before their zeros are equal by chance, or because people like round
@@ -31,11 +31,11 @@ def is_telling(amount: int) -> bool:
     return len(str(amount).rstrip("0")) >= LEAST_DIGITS
 
 
-def bid(leg: Leg, batches: Sequence[ParsedView]) -> tuple[int, int] | None:
-    """What a leg's transaction bids for how many compute units; None without a bid."""
+def bid(leg: Leg, batches: Sequence[ParsedView]) -> tuple[int, int]:
+    """What a leg's transaction bids for a compute unit, and its limit of them; 0 for none."""
     view = batches[leg.batch]
     price, limit = int(view.tx_cu_price[leg.tx]), int(view.tx_cu_limit[leg.tx])
-    return (price, limit) if price and limit != NONE else None
+    return price, 0 if limit == NONE else limit
 
 
 class Actors:
@@ -75,7 +75,8 @@ class Actors:
         everybody looks the same."""
         wallets: defaultdict[tuple[int, int], dict[int, None]] = defaultdict(dict)
         for leg in legs:
-            if (own := bid(leg, batches)) is not None:
+            own = bid(leg, batches)
+            if all(own):
                 wallets[own][self._find(leg.payer)] = None
         for members in wallets.values():
             first, *others = members

@@ -10,11 +10,13 @@ as that can be told, has made none.
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 from mevstream.codecs import opportunities as bits
 from mevstream.codecs.opportunities import Exactness, Kind, Role
 from mevstream.codecs.parsed import ParsedView
-from mevstream.topologies.opportunities.observed.actors import Actors, bid, is_telling
+from mevstream.topologies.opportunities.observed.actors import FLEET, Actors, bid, is_telling
 from mevstream.topologies.opportunities.observed.arbitrage import has_unknown_venue
 from mevstream.topologies.opportunities.observed.costs import costs_of
 from mevstream.topologies.opportunities.observed.losses import expected_without
@@ -93,6 +95,16 @@ class _Pool:
         self.in_and_out = both
         """The actors with legs in both directions, in order."""
 
+    @cached_property
+    def flat(self) -> list[int]:
+        """The actors that went in and out again with the same tokens. Where so many do that side by
+        side they are a fleet, whatever they bid, and who of them gains does so by the others."""
+        return [
+            actor
+            for actor in self.in_and_out
+            if any(_is_flat(one, other) for one, other in pairwise(_runs(self.of(actor))))
+        ]
+
     def of(self, actor: int) -> list[Leg]:
         return [leg for leg in self.legs if self._actor[leg.number] == actor]
 
@@ -106,12 +118,19 @@ class _Pool:
 
     def is_like(self, leg: Leg, own: Sequence[Leg]) -> bool:
         """Whether its transaction looks as if the one who made these had made it, too: the same
-        amount goes in, or the same odd bid."""
-        bids = {bid(one, self.batches) for one in own} - {None}
-        its = bid(leg, self.batches)
-        return any(one.same_way(leg) and one.trader_in == leg.trader_in for one in own) or (
-            its in bids and its is not None and any(is_telling(part) for part in its)
+        amount goes in, or it has the same odd bid or limit of compute units."""
+        if any(one.same_way(leg) and one.trader_in == leg.trader_in for one in own):
+            return True
+        price, limit = bid(leg, self.batches)
+        bids = [bid(one, self.batches) for one in own]
+        return (is_telling(limit) and any(limit == of_own for _, of_own in bids)) or (
+            is_telling(price) and (price, limit) in bids
         )
+
+
+def _is_flat(front: Sequence[Leg], back: Sequence[Leg]) -> bool:
+    bought, sold = sum(leg.trader_out for leg in front), sum(leg.trader_in for leg in back)
+    return bought * _SOLD <= sold * 1000 <= bought * 1000
 
 
 def sandwiches(
@@ -129,17 +148,25 @@ def sandwiches(
     for members in pairs.values():
         own = [legs[i] for i in members]
         pool = _Pool(own, [actors.of[i] for i in members], batches, sol, marks)
+        if len(pool.in_and_out) >= FLEET and len(pool.flat) >= FLEET:
+            continue
         for actor in pool.in_and_out:
             yield from _of_actor(pool, actor, since)
 
 
-def _of_actor(pool: _Pool, actor: int, since: int) -> Iterator[Found]:
+def _runs(legs: Sequence[Leg]) -> list[list[Leg]]:
+    """Those that go the same way one after the other."""
     runs: list[list[Leg]] = []
-    for leg in pool.of(actor):
+    for leg in legs:
         if runs and runs[-1][-1].same_way(leg):
             runs[-1].append(leg)
         else:
             runs.append([leg])
+    return runs
+
+
+def _of_actor(pool: _Pool, actor: int, since: int) -> Iterator[Found]:
+    runs = _runs(pool.of(actor))
     i = 0
     while i + 1 < len(runs):
         fronts, backs = runs[i], runs[i + 1]
