@@ -16,6 +16,7 @@ from solders.hash import Hash
 
 from mevstream.cext.split import split
 from mevstream.codecs.headers import Header, RecordHeaders, pack_record
+from mevstream.infra.kafka_errors import has_place
 from mevstream.schemas.confirmed_block_pb2 import ConfirmedBlock
 from mevstream.topologies.chain import MESSAGES, RAW
 from mevstream.topologies.raw.batches import BatchWriter, SlotHeader
@@ -245,7 +246,9 @@ class Load:
 
     def _produce(self, raw: _Raw) -> None:
         def delivered(error: KafkaError | None, message: Message) -> None:
-            if error is not None:
+            if error is None and not has_place(message):
+                self._produce(raw)
+            elif error is not None:
                 self.ledger.failures.append(f"a raw record was not taken: {error.str()}")
             elif raw.batch is not None:
                 slot, seq = raw.batch

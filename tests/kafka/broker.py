@@ -16,7 +16,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from mevstream.infra.stack.jars import ensure_jars
 from mevstream.infra.stack.java import find_java
-from mevstream.infra.stack.kafka import kafka_service
+from mevstream.infra.stack.kafka import Listener, kafka_service
 from mevstream.infra.stack.service import ServiceProcess
 from mevstream.settings import load_settings
 
@@ -24,9 +24,9 @@ _numbers = itertools.count()
 
 
 class Kafka:
-    """The session's broker. `servers` stays the same over restarts."""
+    """A broker. `servers` stays the same over restarts; `listeners` are further doors to it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *listeners: Listener) -> None:
         with (
             socket.create_server(("127.0.0.1", 0)) as one,
             socket.create_server(("127.0.0.1", 0)) as other,
@@ -40,6 +40,7 @@ class Kafka:
             port=port,
             controller_port=controller_port,
             heap_mb=256,
+            listeners=listeners,
         )
         self.servers = self._service.address
         self.start()
@@ -76,11 +77,14 @@ class Kafka:
         return name
 
     def delete(self, names: Iterable[str]) -> None:
-        """Deletes those of these topics that there are."""
+        """Deletes those of these topics that there are. Returns when they are gone."""
         admin = AdminClient({"bootstrap.servers": self.servers})
         there = admin.list_topics(timeout=10).topics.keys() & set(names)
         for deleted in admin.delete_topics(list(there)).values() if there else ():
             deleted.result(10)
+        # The controller answers before the broker knows.
+        while admin.list_topics(timeout=10).topics.keys() & there:
+            time.sleep(0.05)
 
     def producer(self, **settings: object) -> Producer:
         """Idempotent, acks from all, records up to 4 MB."""

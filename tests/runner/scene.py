@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from kafka.broker import Kafka
 
 from mevstream.codecs.headers import RecordHeaders, pack_record
+from mevstream.infra.kafka_errors import has_place
 from mevstream.infra.topics import Cluster
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from runner.process import SCHEMA
@@ -126,8 +127,21 @@ class Scene:
 
         def delivered(error: object, message: Message) -> None:
             assert error is None, error
+            if not has_place(message):
+                produce(message.value() or b"", message.headers())
+                return
             number = int((message.value() or b"").split(b" ", 1)[0])
             self.sent[message.partition() or 0, message.offset() or 0] = number
+
+        def produce(value: bytes, headers: Any) -> None:
+            self._producer.produce(
+                self.topic,
+                value,
+                partition=int(value.split(b" ", 1)[0]) % self.partitions,
+                headers=headers,
+                on_delivery=delivered,
+            )
+            self._producer.poll(0)
 
         first = len(self.sent)
         start = time.monotonic()
@@ -136,14 +150,7 @@ class Scene:
             value = b"%d %s" % (number, os.urandom(padding))
             headers = RecordHeaders(schema=SCHEMA, codec="none", slot=number)
             _, packed = pack_record(b"", headers)
-            self._producer.produce(
-                self.topic,
-                value,
-                partition=number % self.partitions,
-                headers=cast(Any, packed),
-                on_delivery=delivered,
-            )
-            self._producer.poll(0)
+            produce(value, packed)
             if rate is not None:
                 time.sleep(max(0.0, start + (number - first) / rate - time.monotonic()))
             elif padding and number % 64 == 0:

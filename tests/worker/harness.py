@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient  # pyright: ignore[reportPrivateImportUsage]
 from kafka.broker import Kafka
 
 from mevstream.codecs.headers import Header, RecordHeaders, pack_record, read_headers, unpack_record
 from mevstream.codecs.raw import RawView
+from mevstream.infra.kafka_errors import has_place
 from mevstream.infra.topics import Cluster, topic_specs
 from mevstream.schemas.raw_pb2 import RawBatch
 from mevstream.topologies.chain import CHAIN, MESSAGES, PARSED, RAW, SLOTS, Link
@@ -133,7 +134,19 @@ class Field:
         producer: Producer | None = None,
     ) -> None:
         own = producer or self.kafka.producer()
-        own.produce(topic, value, partition=partition, headers=cast(Any, list(headers)))
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            assert error is None, error
+            if not has_place(message):
+                self.produce(topic, value, headers, partition, own)
+
+        own.produce(
+            topic,
+            value,
+            partition=partition,
+            headers=cast(Any, list(headers)),
+            on_delivery=delivered,
+        )
         own.poll(0)
         if producer is None:
             assert own.flush(SECONDS) == 0

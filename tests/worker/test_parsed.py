@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
@@ -123,8 +122,6 @@ def test_what_is_no_record_is_kept_in_the_dead_letter_topic(
     assert worker.terminate()[0] == 0
 
 
-# Known: on a busy machine the last worker may read nothing for long after the broker was killed.
-@pytest.mark.xfail(reason="a worker that stalls after the broker was killed", strict=False)
 def test_workers_that_come_and_go_lose_nothing(field: Field, raw_batches: list[bytes]) -> None:
     """One joins, one is killed, one is asked to leave, and the broker is killed."""
     field.topics(raw=4)

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from mevstream.cext.split import split
 from mevstream.codecs.headers import Header, RecordHeaders, pack_record
 from mevstream.errors import InputError, MevstreamError
-from mevstream.infra.kafka_errors import kafka_error
+from mevstream.infra.kafka_errors import has_place, kafka_error
 from mevstream.schemas.raw_pb2 import RawBatch
 from mevstream.topologies.chain import MESSAGES, RAW
 from mevstream.topologies.observe import metrics
@@ -72,7 +72,8 @@ class RawProducer:
     """Publishes batches; a context manager that on a clean end waits for every delivery report.
 
     What is not yet delivered is bounded: `send` waits where the broker does not keep up. The
-    client sends again by itself for `delivery_seconds`; a batch that still has no acknowledgement
+    client sends again by itself for `delivery_seconds`, and what it calls delivered without saying
+    where is sent again, too; a batch that still has no acknowledgement
     of all replicas then, or is refused, is an error of the next call.
 
     Every batch begins a trace; the share `trace_ratio` of them is sampled.
@@ -142,7 +143,10 @@ class RawProducer:
         value, packed = pack_record(batch.message, headers, level=self._level)
         size = len(value)
 
-        def delivered(error: KafkaError | None, _: Message) -> None:
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is None and not has_place(message):
+                self._produce(value, packed, delivered)
+                return
             self._in_flight -= size
             self._meter.in_flight -= 1
             if error is None:

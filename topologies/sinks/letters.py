@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from mevstream.codecs.headers import Header, RecordHeaders, pack_record
 from mevstream.errors import MevstreamError
+from mevstream.infra.kafka_errors import has_place
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.topologies.chain import DEAD_LETTER, MAX_LETTER_BYTES, MAX_RECORD_BYTES, MESSAGES
 
@@ -93,11 +94,13 @@ class DeadLetters:
             raise MevstreamError(f"{self._waiting} dead letters are not acknowledged yet")
 
     def _produce(self, value: bytes, headers: list[Header], partition: int) -> None:
-        def delivered(error: KafkaError | None, _: Message) -> None:
+        def delivered(error: KafkaError | None, message: Message) -> None:
             with self._lock:
                 self._waiting -= 1
                 if error is not None:
                     self._refused.append((error.str(), value, headers, partition))
+                elif not has_place(message):
+                    self._refused.append(("no offset is told", value, headers, partition))
 
         with self._lock:
             self._waiting += 1

@@ -5,11 +5,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from mevstream.errors import MevstreamError
+from mevstream.infra.kafka_errors import has_place
 from mevstream.topologies.chain import MAX_LETTER_BYTES
 from mevstream.topologies.worker.records import Outgoing
 
@@ -80,9 +81,10 @@ class Output(Protocol):
 class Delivered(Output):
     """At least once: `done` is called when every record has its delivery report.
 
-    A record is retried for as long as the broker is away: what is in hand is bounded by the
-    caller, so a broker that is down stops the input and nothing else. An error that no retry can
-    mend (a record that Kafka refuses, a topic that is gone) goes to `failed`, once.
+    A record is sent again for as long as the broker is away, or does not say where it put it:
+    what is in hand is bounded by the caller, so a broker that is down stops the input and nothing
+    else. An error that no retry can mend (a record that Kafka refuses, a topic that is gone) goes
+    to `failed`, once.
     """
 
     commits_offsets = False
@@ -115,6 +117,7 @@ class Delivered(Output):
             }
         )
         self._reports: deque[Callable[[], None]] = deque()
+        self._again: deque[tuple[Message, _Reports]] = deque()
         self._waking = False
         self._stop = threading.Event()
         self._poller = threading.Thread(target=self._poll, name=f"{client}-output", daemon=True)
@@ -169,6 +172,29 @@ class Delivered(Output):
         while not self._stop.is_set():
             # Waits without the GIL, and wakes at the first delivery report.
             self._producer.poll(_POLL_SECONDS)
+            self._send_again()
+
+    def _send_again(self) -> None:
+        while self._again:
+            message, report = self._again[0]
+            try:
+                self._producer.produce(
+                    str(message.topic()),
+                    message.value(),
+                    message.key(),
+                    cast(int, message.partition()),
+                    report.delivered,
+                    headers=message.headers(),
+                )
+            except BufferError:
+                return
+            except KafkaException as error:
+                self.refused(error.args[0], str(message.topic()))
+            self._again.popleft()
+
+    def again(self, message: Message, report: "_Reports") -> None:
+        """A record may not be where it should; called on the poller's thread."""
+        self._again.append((message, report))
 
     def settle(self, done: Callable[[], None]) -> None:
         """Hands `done` to the loop; called on the poller's thread."""
@@ -210,6 +236,9 @@ class _Reports:
     def delivered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None:
             self._output.refused(error, message.topic())
+            return
+        if not has_place(message):
+            self._output.again(message, self)
             return
         self._left -= 1
         if not self._left:

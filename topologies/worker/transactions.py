@@ -10,9 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from mevstream.errors import MevstreamError
+from mevstream.infra.kafka_errors import has_place
 from mevstream.topologies.chain import MAX_LETTER_BYTES
 from mevstream.topologies.observe.logging import get_logger
 from mevstream.topologies.worker.output import Member, Output, Position
@@ -97,6 +98,7 @@ class Transactional(Output):
         )
         self._member: Member | None = None
         self._error: str | None = None
+        self._unplaced = False
         self._items: deque[_Item] = deque()
         # The open transaction.
         self._open = False
@@ -228,8 +230,14 @@ class Transactional(Output):
             record.value,
             record.key,
             record.partition,
+            self._delivered,
             headers=record.headers,  # pyright: ignore[reportArgumentType]
         )
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        # An error fails the transaction by itself.
+        if error is None and not has_place(message):
+            self._unplaced = True
 
     async def _commit(self, metadata: Any) -> None:
         offsets = [TopicPartition(*place, at) for place, at in self._offsets.items()]
@@ -238,6 +246,9 @@ class Transactional(Output):
         self._offsets, self._marks = {}, {}
 
         def commit() -> None:
+            self._producer.flush(_CALL_SECONDS)
+            if self._unplaced:
+                raise RuntimeError("records were taken, but not said where")
             self._producer.send_offsets_to_transaction(offsets, metadata, _CALL_SECONDS)
             self._producer.commit_transaction(_CALL_SECONDS)
 
