@@ -155,9 +155,13 @@ class Impostors:
             first = desk.swap(maker, number, side, amount)
             if first is not None:
                 sent.append(first)
-                for taker in takers[:2]:
+                parts = [1.0, 0.0]
+                while abs(sum(parts) - 1) < 0.1:  # both together bring it back
+                    parts = [
+                        rng.choice((rng.uniform(0.2, 0.6), rng.uniform(1.6, 3))) for _ in range(2)
+                    ]
+                for taker, part in zip(takers[:2], parts, strict=True):
                     sent.append(desk.swap(taker, number, side, int(amount * rng.uniform(2, 6))))
-                    part = rng.choice((rng.uniform(0.2, 0.6), rng.uniform(1.6, 3)))
                     sent.append(desk.swap(maker, number, 1 - side, int(first.received * part)))
                 back = int(first.received * rng.uniform(1, 4))
                 sent.append(desk.swap(takers[2], number, 1 - side, back))

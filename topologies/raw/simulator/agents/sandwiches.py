@@ -16,6 +16,8 @@ from mevstream.topologies.raw.simulator.programs import Venue
 from mevstream.topologies.raw.simulator.transactions import Hop, swap_and_send
 from mevstream.topologies.raw.simulator.world import Mint, Pool
 
+# A loss of less than one part in so many is rounding, some say.
+_LEAST_SHARE = 100_000
 # Gains below this are not worth an attacker's fees (lamports).
 LEAST_GAIN = 3_000_000
 SHAPES = ("classic", "several_victims", "several_wallets", "multi_leg", "wrapper", "sell_side")
@@ -267,12 +269,19 @@ class _Attack:
         received, spent = sum(sent.received for sent in backs), self._spent()
         sold = sum(sent.paid for sent in backs)
         gain, left = received - spent, self.bought - sold
-        victims = self._victims()
+        victims = [victim for victim in self._victims() if victim.loss > 0]
+        # Whom it did not hurt is none.
+        hurt = {id(victim.sent) for victim in victims}
+        self.parts = [
+            ("bystander" if role == "victim" and id(sent) not in hurt else role, sent)
+            for role, sent in self.parts
+        ]
+        slight = all(v.loss * _LEAST_SHARE < v.expected for v in victims)
         pools = [self.desk.address(self.plan.pool)]
         # A purchase by tokens out leaves some units of what it may cost.
         even = left == 0 or (self.before.exact_out and left > 0)
         gained = gain > 0 if even else left > 0 and gain >= 0
-        if gained and victims and all(v.loss > 0 for v in victims):
+        if gained and victims:
             # In which mint, as a share of what went through.
             in_mint = even or gain * self.bought >= left * spent
             both = {self.mint.address: gain, self.token.address: left}
@@ -287,7 +296,8 @@ class _Attack:
                     victims,
                     native=self.desk.is_sol(self.mint if in_mint else self.token),
                     # Who keeps more than a rest of both holds a position, some say.
-                    optional=not even and gain * 1000 > received and left * 1000 > self.bought,
+                    optional=slight
+                    or (not even and gain * 1000 > received and left * 1000 > self.bought),
                     also={} if even else {"changes": both},
                 )
             )
