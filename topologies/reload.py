@@ -16,9 +16,22 @@ from mevstream.topologies.sinks import migrations
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 from mevstream.topologies.sinks.columns import PARSED_TABLES
 from mevstream.topologies.sinks.engine import Engine
+from mevstream.topologies.sinks.opportunities import TABLES as OPPORTUNITY_TABLES
+from mevstream.topologies.sinks.opportunities import VERSION_BITS
 
-_TABLES = (*PARSED_TABLES, "dead_letters", "slots")
+_REPLACED = (*PARSED_TABLES, "dead_letters", "slots")
 """The row in `slots` makes the others count: it is the first to go and the last to come."""
+
+_TABLES = (*OPPORTUNITY_TABLES, *_REPLACED)
+"""Nothing tells whether the lake has all opportunities of a slot, so those that the server has are
+written over and none is removed."""
+
+# A row's precedence among those of its id, times 2 ** VERSION_BITS. What `ingested_at`, which is in
+# seconds, leaves of the version is far below that.
+_PRECEDENCE = (
+    f"bitShiftLeft(bitShiftRight(version - toUInt64(toUnixTimestamp(ingested_at)) * 1000000000, "
+    f"{VERSION_BITS}), {VERSION_BITS})"
+)
 
 _CHUNK_TRANSACTIONS = 1 << 16
 _CHUNK_SLOTS = 1000
@@ -87,7 +100,7 @@ def reload(
             else f"(chain, slot, blockhash) IN ({blocks})"
             for table in _TABLES
         }
-        for table in reversed(_TABLES):
+        for table in reversed(_REPLACED):
             server.execute(f"DELETE FROM {table} WHERE (chain, slot) IN ({places})")
         token = f"reload-{secrets.token_hex(8)}-{number}"
         for table in _TABLES:
@@ -155,7 +168,8 @@ def _read(
     lake: ChdbEngine, table: str, columns: dict[str, str], condition: str, run_id: str, version: int
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a table as its sink would make them."""
-    given = {"run_id": f"'{_escape(run_id)}'", "version": f"toUInt64({version})"}
+    precedence = f" + {_PRECEDENCE}" if table in OPPORTUNITY_TABLES else ""
+    given = {"run_id": f"'{_escape(run_id)}'", "version": f"toUInt64({version}){precedence}"}
     selected = ", ".join(
         f"{given.get(name) or _plain(name, kind)} AS c{number}"
         for number, (name, kind) in enumerate(columns.items())

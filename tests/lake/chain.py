@@ -1,16 +1,20 @@
 """The records of a synthetic chain as a sink gets them from Kafka, and the rows of a lake."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from opportunities.scene import Chain, Tx, new_stage, pool
 from store.synthetic import decode, raw_slot
 
 from mevstream.codecs.headers import RecordHeaders
-from mevstream.topologies.chain import CHAIN, MESSAGES, PARSED
-from mevstream.topologies.features.stage import FeatureStage
+from mevstream.topologies.chain import CHAIN, MESSAGES, OPPORTUNITIES, PARSED
 from mevstream.topologies.parsed.stage import parse
+from mevstream.topologies.raw.simulator import Simulator, SimulatorConfig
+from mevstream.topologies.raw.simulator.agents.rates import MevConfig
+from mevstream.topologies.raw.sources import open_sources
 from mevstream.topologies.sinks.lake.manifest import Manifest
 from mevstream.topologies.sinks.lake.storage import Storage
 from mevstream.topologies.sinks.stream import Delivery
@@ -23,21 +27,25 @@ Log = dict[tuple[str, int], list[Delivery]]
 """Topic and partition → records, at the offsets that they have in the list."""
 
 
-def chain_log(raw: Iterable[bytes]) -> Log:
-    """The topics after `raw` went through the first link, parted by market."""
+def chain_log(
+    raw: Iterable[bytes],
+    decode: Callable[[bytes], bytes] = decode,
+    partitions: int = PARTITIONS,
+) -> Log:
+    """The topics after `raw` went through the chain, parted by market."""
     log: Log = {}
     open_split = CHAIN[0].open_split
     assert open_split is not None
     split = open_split()
-    stages = [FeatureStage() for _ in range(PARTITIONS)]
+    stages = [[link.open_stage() for link in CHAIN if link.stateful] for _ in range(partitions)]
     for batch in raw:
         for record in parse(batch, decode):
-            values = split(record.value, PARTITIONS) if record.topic == PARSED else [record.value]
+            values = split(record.value, partitions) if record.topic == PARSED else [record.value]
             for partition, value in enumerate(values):
                 append(log, record.topic, partition, value)
-                if record.topic == PARSED:
-                    for feature in stages[partition](value):
-                        append(log, feature.topic, partition, feature.value)
+                for stage in stages[partition] if record.topic == PARSED else ():
+                    for result in stage(value):
+                        append(log, result.topic, partition, result.value)
     return log
 
 
@@ -56,7 +64,28 @@ def synthetic_raw(slots: int = 6, *, first: int = 1000, transactions: int = 12) 
 
 
 def synthetic_log(slots: int = 6, *, first: int = 1000, transactions: int = 12) -> Log:
-    return chain_log(synthetic_raw(slots, first=first, transactions=transactions))
+    log = chain_log(synthetic_raw(slots, first=first, transactions=transactions))
+    # Random swaps make no opportunities: these are of other slots.
+    for number, value in enumerate(_opportunities(first)):
+        append(log, OPPORTUNITIES, number % PARTITIONS, value)
+    return log
+
+
+def _opportunities(first: int) -> list[bytes]:
+    """Backruns, a sandwich and its victim in three slots."""
+    chain = Chain()
+    for slot in range(first - first % 4, first - first % 4 + 3):
+        one = pool(f"one {slot}", "SOL", "X", 10**12, 10**14)
+        two = pool(f"two {slot}", "SOL", "X", 10**12, 10**14)
+        chain.add(slot, Tx("user", [one.swap("SOL", 4 * 10**10)]))
+        buy = two.swap("SOL", 10**9)
+        chain.add(slot, Tx("bot", [buy, one.swap("X", buy.amount_out)]))
+        front = one.swap("SOL", 2 * 10**10)
+        chain.add(slot, Tx("attacker", [front]), Tx("victim", [one.swap("SOL", 5 * 10**10)]))
+        chain.add(slot, Tx("attacker", [one.swap("X", front.amount_out)]))
+    stage = new_stage()
+    records = [record for batch in chain.batches([2]) for record in stage(batch)]
+    return [record.value for record in records if record.topic == OPPORTUNITIES]
 
 
 def everything(log: Log) -> list[Delivery]:
@@ -79,3 +108,14 @@ def texts(table: pa.Table) -> list[str]:
 
 def counts(rows: dict[str, list[Any]]) -> dict[str, int]:
     return {table: len(lines) for table, lines in rows.items()}
+
+
+def agents_raw(folder: Path, slots: int = 24) -> list[bytes]:
+    """Raw batches of a simulated chain with every kind of opportunity."""
+    mev = MevConfig(look_alikes_per_slot=0.5, jit_per_slot=0.5, liquidations_per_slot=0.5)
+    config = SimulatorConfig(
+        seed=3, transactions_per_slot=300, sandwiches_per_slot=0.5, first_slot=1000, mev=mev
+    )
+    for block in Simulator(config).blocks(slots):
+        (folder / f"{block.slot}.pb").write_bytes(block.data)
+    return list(open_sources([str(folder)], batch_size=128))

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ from store.synthetic import raw_slot, stand_in
 
 from lake.chain import (
     Log,
+    agents_raw,
     append,
     chain_log,
     counts,
@@ -26,7 +28,8 @@ from lake.chain import (
     synthetic_raw,
     table_rows,
 )
-from mevstream.topologies.chain import PARSED
+from mevstream.cext.decoder import BatchDecoder
+from mevstream.topologies.chain import OPPORTUNITIES, PARSED
 from mevstream.topologies.embedded import EmbeddedRuntime
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 from mevstream.topologies.sinks.clickhouse import ClickHouseSink
@@ -38,6 +41,7 @@ from mevstream.topologies.sinks.lake.tables import TABLES, Part
 from mevstream.topologies.sinks.lake.upkeep import clear, compact
 from mevstream.topologies.sinks.lake.verify import verify
 from mevstream.topologies.sinks.lake.views import open_lake
+from mevstream.topologies.sinks.opportunities import TABLES as OPPORTUNITY_TABLES
 from mevstream.topologies.sinks.stream import Delivery
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -128,6 +132,71 @@ def _columns(engine: ChdbEngine, table: str) -> list[tuple[str, str]]:
         "AND database = currentDatabase() ORDER BY position"
     )
     return [(str(name), str(kind)) for name, kind in rows]
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_opportunities_are_those_of_an_embedded_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, partitions: int
+) -> None:
+    """From all partitions, of which several may tell the same one, some of them stored twice,
+    before compaction and after it."""
+    (tmp_path / "blocks").mkdir()
+    raw = agents_raw(tmp_path / "blocks")
+    warm = ChdbEngine(tmp_path / "warm")
+    with ClickHouseSink(warm) as warm_sink:
+        EmbeddedRuntime(warm_sink).run(raw)
+        selects = {name: _select(warm, name) for name in (*PARSED_TABLES, *OPPORTUNITY_TABLES)}
+        found = {name: sorted(warm.rows(select)) for name, select in selects.items()}
+        views = {name: _view(warm, name) for name in OPPORTUNITY_VIEWS}
+    assert all(found.values())
+    kinds = "SELECT count() FROM v_opportunities GROUP BY kind"
+
+    storage = Folder(tmp_path / "lake")
+    records = everything(log := chain_log(raw, BatchDecoder().decode, partitions))
+    sink = open_sink(storage)
+    for portion in range(0, len(records), 40):
+        store(sink, records[portion : portion + 40])
+    # From long ago, at other offsets: stored again.
+    monkeypatch.setattr("mevstream.topologies.sinks.lake.coverage.CONTENTS", 1)
+    again = [record for record in records if record.topic == OPPORTUNITIES]
+    ends = [len(log[OPPORTUNITIES, partition]) for partition in range(partitions)]
+    store(
+        open_sink(storage), [replace(one, offset=one.offset + ends[one.partition]) for one in again]
+    )
+    lying = table_rows(storage)
+    told = len(found["opportunities"])
+    assert len(lying["opportunities"]) >= 2 * told + (partitions > 1)
+
+    for compacted in (False, True):
+        if compacted:
+            list(compact(storage, settle_seconds=0))
+            assert len(table_rows(storage)["opportunities"]) == told
+            assert verify(storage).sound
+        with open_lake(storage) as engine:
+            for name, rows in found.items():
+                assert sorted(engine.rows(selects[name])) == rows, name
+            for name, rows in views.items():
+                assert _view(engine, name) == rows, name
+            assert len(engine.rows(kinds)) == 5
+
+
+OPPORTUNITY_VIEWS = (
+    *("v_opportunities", "v_opportunity_legs", "v_opportunity_transactions", "v_arbitrages"),
+    *("v_sandwiches", "v_jit_liquidity", "v_liquidations", "v_liquidation_events", "v_liquidity"),
+    *("v_victims", "v_searchers", "v_tips"),
+)
+
+
+def _view(engine: ChdbEngine, name: str) -> list[tuple[Any, ...]]:
+    """Sums of fractions to what does not depend on the order in which they were added."""
+    columns = engine.rows(f"DESCRIBE TABLE {name}")
+    texts = [
+        f"toString(round({column}, 9))" if "Float" in kind else f"toString({column})"
+        for column, kind, *_ in columns
+        if column != "ingested_at"
+    ]
+    values = ", ".join(f"ifNull({text}, '-')" for text in texts)
+    return sorted(engine.rows(f"SELECT {values} FROM {name}"))
 
 
 steps = st.lists(

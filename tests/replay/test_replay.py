@@ -20,22 +20,34 @@ from mevstream.codecs.raw import RawView, encode_raw
 from mevstream.infra.reader import Reader
 from mevstream.infra.topics import Cluster, topic_specs
 from mevstream.schemas.raw_pb2 import RawBatch
-from mevstream.topologies.chain import CHAIN, DEAD_LETTER, MESSAGES, PARSED, RAW, Link
+from mevstream.topologies.chain import (
+    CHAIN,
+    DEAD_LETTER,
+    MESSAGES,
+    OPPORTUNITIES,
+    PARSED,
+    RAW,
+    Link,
+    Record,
+)
 from mevstream.topologies.chain import SLOTS as SLOT_TOPIC
 from mevstream.topologies.embedded import EmbeddedRuntime
 from mevstream.topologies.parsed.market import open_split
 from mevstream.topologies.parsed.stage import parse
 from mevstream.topologies.raw.simulator import Simulator, SimulatorConfig
+from mevstream.topologies.raw.simulator.agents.rates import MevConfig
 from mevstream.topologies.raw.sources import open_sources
 from mevstream.topologies.reload import reload
 from mevstream.topologies.replay import STATELESS_CHAIN, RawReplay, ServerEngine
 from mevstream.topologies.sinks.chdb_engine import ChdbEngine
 from mevstream.topologies.sinks.clickhouse import ClickHouseSink
+from mevstream.topologies.sinks.columns import PARSED_TABLES
 from mevstream.topologies.sinks.engine import Engine
 from mevstream.topologies.sinks.lake.sink import LakeSink
 from mevstream.topologies.sinks.lake.storage import Folder
 from mevstream.topologies.sinks.lake.tables import Part
 from mevstream.topologies.sinks.lake.views import open_lake
+from mevstream.topologies.sinks.opportunities import TABLES as OPPORTUNITY_TABLES
 from mevstream.topologies.sinks.stream import Delivery
 
 FIRST, SLOTS = 1000, 6
@@ -45,7 +57,13 @@ FIRST, SLOTS = 1000, 6
 def chain(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     """RawBatches of 6 slots with 5 batches each."""
     folder = tmp_path_factory.mktemp("chain")
-    config = SimulatorConfig(seed=5, first_slot=FIRST, transactions_per_slot=250)
+    config = SimulatorConfig(
+        seed=5,
+        first_slot=FIRST,
+        transactions_per_slot=250,
+        sandwiches_per_slot=1,
+        mev=MevConfig(jit_per_slot=1, liquidations_per_slot=1),
+    )
     for block in Simulator(config).blocks(SLOTS):
         (folder / f"{block.slot}.pb").write_bytes(block.data)
     return list(open_sources([str(folder)], batch_size=50))
@@ -174,7 +192,7 @@ def contents(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
                 f"FROM {table} FINAL"
             )
         )
-        for table in ("slots", "transactions", "swaps", "market_data")
+        for table in ("slots", *PARSED_TABLES, "market_data", *OPPORTUNITY_TABLES)
     }
 
 
@@ -209,7 +227,7 @@ def test_a_replay_leaves_the_rows_of_one_run(
 
     run(CHAIN, chain)
     before = look(contents)
-    # Candles, too, which a replay does not make and must not take away.
+    # Candles and opportunities, too, which a replay does not make and must not take away.
     assert all(before.values())
 
     topic = kafka.topic(2)
@@ -261,11 +279,13 @@ def test_the_command(kafka: Kafka, chain: list[bytes], tmp_path: Path) -> None:
 def put_in_lake(
     folder: Path,
     batches: Iterable[bytes],
-    topics: Collection[str] = (PARSED, SLOT_TOPIC, DEAD_LETTER),
+    topics: Collection[str] = (PARSED, OPPORTUNITIES, SLOT_TOPIC, DEAD_LETTER),
 ) -> None:
-    """What the lake's sink makes of these batches after the first link."""
+    """What the lake's sink makes of these batches after the links of these topics."""
     decode = BatchDecoder().decode
     split = open_split()
+    open_stage = next(link for link in CHAIN if link.name == "opportunities").open_stage
+    stages = [open_stage() for _ in range(2)]
     offsets: dict[tuple[str, int], int] = {}
     sink = LakeSink(Folder(folder))
     sink.open()
@@ -276,11 +296,15 @@ def put_in_lake(
                 continue
             values = split(record.value, 2) if record.topic == PARSED else [record.value]
             for partition, value in enumerate(values):
-                offset = offsets[record.topic, partition] = (
-                    offsets.get((record.topic, partition), -1) + 1
-                )
-                headers = RecordHeaders(schema=MESSAGES[record.topic])
-                items.append(sink.read(Delivery(record.topic, partition, offset, value, headers)))
+                made = stages[partition](value) if record.topic == PARSED else []
+                found = [one for one in made if one.topic == OPPORTUNITIES and one.topic in topics]
+                for one in (Record(record.topic, value), *found):
+                    offset = offsets[one.topic, partition] = (
+                        offsets.get((one.topic, partition), -1) + 1
+                    )
+                    headers = RecordHeaders(schema=MESSAGES[one.topic])
+                    delivery = Delivery(one.topic, partition, offset, one.value, headers)
+                    items.append(sink.read(delivery))
     sink.store(items)
     sink.close()
 
@@ -304,12 +328,16 @@ def test_the_lake_gives_a_server_its_rows_back(
         return ServerEngine(front.server(database))
 
     with ClickHouseSink(engine()) as sink:
-        EmbeddedRuntime(sink, STATELESS_CHAIN).run(chain)
+        # Candles are not given back.
+        EmbeddedRuntime(sink, [link for link in CHAIN if link.name != "features"]).run(chain)
     target = engine()
     before = contents(target)
+    assert all(len(rows) > 5 for table, rows in before.items() if table in OPPORTUNITY_TABLES)
     # Some rows are lost, some are of who knows where.
     target.execute(f"DELETE FROM swaps WHERE slot = {FIRST + 2}")
     target.execute(f"DELETE FROM slots WHERE slot = {FIRST + 3}")
+    for table in OPPORTUNITY_TABLES:
+        target.execute(f"DELETE FROM {table} WHERE slot BETWEEN {FIRST + 2} AND {FIRST + 3}")
     target.execute(
         "INSERT INTO transactions (chain, slot, tx_index, run_id, version) "
         f"SELECT 'solana', {FIRST + 4}, 99999, 'wrong', 1"
@@ -327,8 +355,14 @@ def test_the_lake_gives_a_server_its_rows_back(
         assert done.rows["transactions"] > 100
         assert list(done.incomplete) == [last]
         assert re.fullmatch(r"batches: it has \d of \?", done.incomplete[last])
-    runs = target.rows("SELECT slot, run_id FROM slots FINAL WHERE run_id = 'from lake\\'s'")
-    assert {slot for slot, _ in runs} == {FIRST + 2, FIRST + 3, FIRST + 4}
+    for table in ("slots", "opportunities"):
+        sql = f"SELECT slot FROM {table} FINAL WHERE run_id = 'from lake\\'s'"
+        assert {slot for (slot,) in target.rows(sql)} == {FIRST + 2, FIRST + 3, FIRST + 4}
+    # A lake without them takes none away.
+    put_in_lake(tmp_path / "without", chain[:-1], topics={PARSED, SLOT_TOPIC, DEAD_LETTER})
+    with open_lake(Folder(tmp_path / "without")) as lake:
+        reload(lake, target, FIRST + 2, FIRST + 4, run_id="x")
+    assert contents(target) == before
     with open_lake(Folder(tmp_path / "lake")) as lake:
         done = reload(lake, target, last, last, run_id="x", incomplete=True)
         assert done.slots == 1

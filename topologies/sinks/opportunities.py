@@ -31,8 +31,9 @@ ID = pa.binary(16)
 TABLES = ("opportunity_victims", "opportunity_legs", "opportunities")
 """In the order in which they are written: an opportunity that is stored has its legs."""
 
-# Above a number of nanoseconds; opp_precedence is at most 256.
-_VERSION_BITS = 54
+VERSION_BITS = 54
+"""A row's version is that of its run (nanoseconds since the epoch) and opp_precedence, at most 256,
+times two to this: days between two runs are less than a step of it."""
 
 Columns = dict[str, tuple[pa.DataType, Values]]
 
@@ -119,7 +120,7 @@ class _Flush:
         self._names = [name for view in self._views for name in view.names]
         # Of two rows with one id the one with more precedence counts, whichever came later.
         precedence = self.column("opp_precedence").astype(np.uint64)
-        self._versions = (precedence << np.uint64(_VERSION_BITS)) + np.uint64(run.version)
+        self._versions = (precedence << np.uint64(VERSION_BITS)) + np.uint64(run.version)
         self.of_leg = self.reference("leg_opp", "n_opportunities")
         self.of_victim = self.reference("victim_opp", "n_opportunities")
 

@@ -18,11 +18,12 @@ import pyarrow as pa
 from google.protobuf.message import DecodeError
 
 from mevstream.codecs.features import FeatureView
+from mevstream.codecs.opportunities import OpportunityView
 from mevstream.codecs.parsed import ParsedMessage, parsed_column, read_parsed
 from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.slots_pb2 import SlotStatus
-from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, SLOTS
+from mevstream.topologies.chain import DEAD_LETTER, FEATURES, OPPORTUNITIES, PARSED, SLOTS
 from mevstream.topologies.sinks.columns import (
     PARSED_TABLES,
     TRANSACTIONS,
@@ -33,6 +34,7 @@ from mevstream.topologies.sinks.columns import (
     fixed_width,
 )
 from mevstream.topologies.sinks.market import market_rows
+from mevstream.topologies.sinks.opportunities import opportunity_rows
 from mevstream.topologies.sinks.rows import dead_letter_rows, letter_id, slot_rows
 from mevstream.topologies.sinks.stream import Delivery
 
@@ -51,6 +53,7 @@ class Table:
 
     order: columns that a file is sorted by. key: what tells two rows apart; a row that has the key
     of another is a copy. unique: columns of values that hardly ever come twice, and do not shrink.
+    ranked: copies may differ, and the one with the largest version counts; else any of them does.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Table:
     order: tuple[str, ...]
     key: tuple[str, ...]
     unique: tuple[str, ...] = ()
+    ranked: bool = False
 
     def sorted(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The rows in the order of a file; those that are equal there keep theirs."""
@@ -121,6 +125,13 @@ def _of_columns(columns: Sequence[Column]) -> pa.Schema:
 
 _NO_RUN = Run("", 0)
 _BLOCK = ("slot", "blockhash", "tx_index", "signature")
+# Copies of an opportunity are told by several partitions, and have the same place in the order.
+_OPPORTUNITY = ("slot", "blockhash", "id")
+_OPPORTUNITY_TABLES = {
+    "opportunities": (("slot", "tx_index", "ix_outer", "ix_inner"), _OPPORTUNITY),
+    "opportunity_legs": (("slot", "id", "number"), (*_OPPORTUNITY, "number")),
+    "opportunity_victims": (("slot", "id", "number"), (*_OPPORTUNITY, "number")),
+}
 _SLOT_EXTRA = {
     "seq": pa.int64(),
     "missing": pa.list_(pa.uint32()),
@@ -153,6 +164,16 @@ TABLES: Mapping[str, Table] = {
             _lake_schema([(f.name, f.type) for f in market_rows([], _NO_RUN).schema]),
             order=("slot",),
             key=("slot", "blockhash", "pool", "mint_base", "mint_quote"),
+        ),
+        *(
+            Table(
+                name,
+                _lake_schema([(f.name, f.type) for f in rows.schema]),
+                *_OPPORTUNITY_TABLES[name],
+                unique=tuple({"id", "signature"} & set(rows.schema.names)),
+                ranked=True,
+            )
+            for name, rows in opportunity_rows([], _NO_RUN).items()
         ),
         Table(
             "slot_batches",
@@ -194,6 +215,14 @@ def _read_parsed(delivery: Delivery) -> Part:
 
 def _read_features(delivery: Delivery) -> Part:
     view = FeatureView(delivery.value)
+    view.validate()
+    content = hashlib.blake2b(delivery.value, digest_size=16).digest()
+    seconds = view.block_time or view.received_ns // 10**9
+    return _part(delivery, content, view.chain, view.slot, seconds, view)
+
+
+def _read_opportunities(delivery: Delivery) -> Part:
+    view = OpportunityView(delivery.value)
     view.validate()
     content = hashlib.blake2b(delivery.value, digest_size=16).digest()
     seconds = view.block_time or view.received_ns // 10**9
@@ -271,6 +300,13 @@ def _feature_rows(
     yield "market_data", _finished(TABLES["market_data"], rows, run)
 
 
+def _opportunity_rows(
+    parts: Sequence[Part], run: Run, votes: bool
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    for name, rows in opportunity_rows([part.payload for part in parts], run).items():
+        yield name, _finished(TABLES[name], rows, run)
+
+
 def _slot_rows(
     parts: Sequence[Part], run: Run, votes: bool
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
@@ -313,6 +349,7 @@ def _finished(table: Table, rows: pa.RecordBatch, run: Run) -> pa.RecordBatch:
 TOPICS: Mapping[str, Topic] = {
     PARSED: Topic(_read_parsed, _parsed_rows),
     FEATURES: Topic(_read_features, _feature_rows),
+    OPPORTUNITIES: Topic(_read_opportunities, _opportunity_rows),
     SLOTS: Topic(_read_slot, _slot_rows),
     DEAD_LETTER: Topic(_read_letter, _letter_rows),
 }

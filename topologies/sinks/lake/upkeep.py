@@ -235,7 +235,8 @@ def _zero(type_: pa.DataType) -> object:
 
 
 def without_copies(table: Table, rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Sorted rows without those that have the key of an earlier one."""
+    """Sorted rows without those that have the key of another one: the first of them stays, in a
+    table that is ranked the one with the largest version."""
     if rows.num_rows < 2:
         return rows
     alike = np.ones(rows.num_rows - 1, dtype=bool)
@@ -246,13 +247,17 @@ def without_copies(table: Table, rows: pa.RecordBatch) -> pa.RecordBatch:
         return rows
     # Only rows that share their place in the order with a neighbour can be copies.
     suspect = np.append(alike, False) | np.insert(alike, 0, False)
-    indexes: Any = pa.array(np.flatnonzero(suspect))
+    places = np.flatnonzero(suspect)
+    if table.ranked:
+        versions: Any = rows.column("version").to_numpy()[places]
+        places = places[np.argsort(versions, kind="stable")[::-1]]
+    indexes: Any = pa.array(places)
     columns = {name: _comparable(rows.column(name).take(indexes)) for name in table.key}
     first = (
         pa.table({**columns, "_row": indexes})
         .group_by(list(columns), use_threads=False)
-        .aggregate([("_row", "min")])
-        .column("_row_min")
+        .aggregate([("_row", "first")])
+        .column("_row_first")
         .to_numpy()
     )
     keep = ~suspect

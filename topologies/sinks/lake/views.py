@@ -112,9 +112,10 @@ def _rows(table: Table) -> str:
     source = f"lake_objects_{table.name}"
     named = f"SELECT path FROM lake_files WHERE table = '{table.name}' AND settled ="
     key = ", ".join(("chain", *table.key))
+    ranked = "ORDER BY version DESC " if table.ranked else ""
     return (
         f"SELECT * FROM {source} WHERE _path IN ({named} true) UNION ALL "
-        f"SELECT * FROM {source} WHERE _path IN ({named} false) LIMIT 1 BY {key}"
+        f"SELECT * FROM {source} WHERE _path IN ({named} false) {ranked}LIMIT 1 BY {key}"
     )
 
 
