@@ -1,15 +1,21 @@
-"""Detection of observed MEV on one block: alone, as a stage, and behind the decoder."""
+"""Detection on one block: of MEV that happened and of what could be taken, alone, as a stage, and
+behind the decoder."""
+
+from collections import Counter
 
 from benchmarks.decoder import largest_block
 from benchmarks.harness import Report, interleaved
 from mevstream.cext.base58 import decode_sized
 from mevstream.cext.decoder import BatchDecoder
 from mevstream.cext.split import split
-from mevstream.codecs.opportunities import OpportunityView
+from mevstream.codecs.opportunities import OpportunityView, Origin
 from mevstream.codecs.parsed import ParsedView
 from mevstream.codecs.raw import BATCH_SIZE, encode_raw
 from mevstream.schemas.confirmed_block_pb2 import ConfirmedBlock
 from mevstream.settings import load_settings
+from mevstream.topologies.opportunities.pools import Pools
+from mevstream.topologies.opportunities.predicted.cycles import Rules
+from mevstream.topologies.opportunities.predicted.tips import LEAST_TIP
 from mevstream.topologies.opportunities.stage import OpportunityStage
 
 ROUNDS = 25
@@ -48,6 +54,11 @@ def run() -> Report:
         stage = OpportunityStage(hubs)
         return [stage.detect(view) for view in views]
 
+    def pools() -> object:
+        rules, known = Rules(), Pools(hubs=sorted(hubs, key=lambda mint: mint != hubs[0]))
+        least = rules.least(LEAST_TIP), rules.least_exposure(LEAST_TIP)
+        return [known.apply(view, *least) for view in views]
+
     def stage() -> list[bytes]:
         take = OpportunityStage(hubs)
         return [record.value for batch in parsed for record in take(batch)]
@@ -60,6 +71,7 @@ def run() -> Report:
     rows = interleaved(
         {
             "detection of what is parsed": detect,
+            "of that: pools, cycles, exposures": pools,
             "the stage: ParsedBatch → OpportunityBatch": stage,
             "RawBatch → ParsedBatch → OpportunityBatch": whole,
         },
@@ -67,13 +79,18 @@ def run() -> Report:
         in_a_row=IN_A_ROW,
     )
     return Report(
-        title=f"Observed MEV of one block, {name}",
+        title=f"Observed and predicted MEV of one block, {name}",
         rows=rows,
         baseline="detection of what is parsed",
         facts={
             "transactions": sum(view.n_tx for view in views),
             "swaps": sum(view.n_swaps for view in views),
-            "opportunities": sum(view.n_opportunities for view in found),
+            **{
+                Origin(origin).name: n
+                for origin, n in Counter(
+                    int(origin) for view in found for origin in view.opp_origin
+                ).items()
+            },
             "calls": ROUNDS * IN_A_ROW,
         },
     )

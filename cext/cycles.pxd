@@ -1,19 +1,12 @@
 """The search for cycles, for extensions that hold pools."""
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 
+from mevstream.cext.paths cimport Path
 from mevstream.cext.pool_graph cimport Mint, PoolGraph
 
 cdef enum:
-    MAX_HOPS = 4
     MAX_TOP = 16
-
-cdef struct Path:
-    uint32_t n
-    uint32_t ways[MAX_HOPS]
-    double amount        # of the mint that the first way takes in
-    double profit        # in the same
-    double worth         # profit × the mint's value
 
 cdef struct Found:
     uint32_t n
@@ -43,9 +36,4 @@ cdef class CycleGraph(PoolGraph):
     cdef void keep(
         self, const uint32_t* ways, uint32_t n, double i, double o, Found* found
     ) noexcept nogil
-    cdef double limit(self, const uint32_t* ways, uint32_t n) noexcept nogil
-    cdef bint gross(
-        self, const uint32_t* ways, uint32_t n, uint64_t amount, uint64_t* out) noexcept nogil
-    cdef int64_t gain(self, const Path* path, uint64_t amount) noexcept nogil
-    cdef uint64_t settle(self, const Path* path, int64_t* profit) noexcept nogil
     cdef uint32_t path_of(self, cycle, Path* path) except 0

@@ -13,8 +13,9 @@ in; the values of mints compare the two directions.
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from mevstream.cext.paths cimport MAX_HOPS, Path, hop, path_gross, path_limit, path_settle
 from mevstream.cext.pool_graph cimport NO_EDGE, Mint, PoolGraph
-from mevstream.cext.quotes cimport PRODUCT, TOKEN_SWAP, Fraction, quote
+from mevstream.cext.quotes cimport PRODUCT, Fraction
 
 from typing import NamedTuple
 
@@ -38,13 +39,6 @@ class Cycle(NamedTuple):
     amount_in: float
     profit: float
     worth: float
-
-
-cdef inline void hop(const Fraction* f, double* i, double* o) noexcept nogil:
-    """Appends a hop to the fraction so far."""
-    cdef double d = 1.0 / (f.i + o[0])
-    i[0] *= f.i * d
-    o[0] *= f.o * d
 
 
 cdef class CycleGraph(PoolGraph):
@@ -220,7 +214,7 @@ cdef class CycleGraph(PoolGraph):
             return
         amount = sqrt(o * i) - i
         if self.capped:
-            most = self.limit(ways, n)
+            most = path_limit(self.fractions, ways, n)
             if amount > most:
                 amount = most
                 profit = (o - i - amount) * amount / (i + amount)
@@ -241,85 +235,6 @@ cdef class CycleGraph(PoolGraph):
         path.amount = amount
         path.profit = profit
         path.worth = profit * value
-
-    cdef double limit(self, const uint32_t* ways, uint32_t n) noexcept nogil:
-        """The input beyond which a hop would leave its range."""
-        cdef Fraction total = self.fractions[ways[0]]
-        cdef double most = total.cap, cap
-        cdef uint32_t k
-        for k in range(1, n):
-            cap = self.fractions[ways[k]].cap
-            if total.o > cap:
-                most = min(most, total.i * cap / (total.o - cap))
-            hop(&self.fractions[ways[k]], &total.i, &total.o)
-        return most
-
-    # -- to the unit ------------------------------------------------------------------------------
-
-    cdef bint gross(
-        self, const uint32_t* ways, uint32_t n, uint64_t amount, uint64_t* out
-    ) noexcept nogil:
-        """What comes back for `amount`, by the programs' integers; 0 where a hop refuses."""
-        cdef uint32_t k
-        for k in range(n):
-            if not quote(&self.curves[ways[k] >> 1], ways[k] & 1, amount, &amount):
-                return False
-        out[0] = amount
-        return True
-
-    cdef int64_t gain(self, const Path* path, uint64_t amount) noexcept nogil:
-        cdef uint64_t out
-        if amount == 0 or amount >> 62 or not self.gross(path.ways, path.n, amount, &out) or (
-                out >> 62):
-            return -(<int64_t>1 << 62)
-        return <int64_t>out - <int64_t>amount
-
-    cdef uint64_t settle(self, const Path* path, int64_t* profit) noexcept nogil:
-        """(input, profit to the unit). Where every hop is a constant product the closed form has
-        found the input; else it is sought around it, between bounds that draw together (the
-        profit of whole units has one hill but for their rounding)."""
-        cdef double inverse = 0.6180339887498949
-        cdef uint64_t best, low, high, left, right
-        cdef int64_t at_left, at_right
-        cdef uint32_t k
-        cdef bint product = True
-        profit[0] = 0
-        if not 0.0 < path.amount < 4e18:
-            return 0
-        best = <uint64_t>path.amount
-        profit[0] = self.gain(path, best)
-        for k in range(path.n):
-            product = product and self.curves[path.ways[k] >> 1].kind in (PRODUCT, TOKEN_SWAP)
-        if not product:
-            low = best // 2
-            high = best + best // 2 + 2
-            left = high - <uint64_t>(<double>(high - low) * inverse)
-            right = low + <uint64_t>(<double>(high - low) * inverse)
-            at_left = self.gain(path, left)
-            at_right = self.gain(path, right)
-            while high - low > 2:
-                if at_left >= at_right:
-                    high = right
-                    right = left
-                    at_right = at_left
-                    left = high - <uint64_t>(<double>(high - low) * inverse)
-                    at_left = self.gain(path, left)
-                else:
-                    low = left
-                    left = right
-                    at_left = at_right
-                    right = low + <uint64_t>(<double>(high - low) * inverse)
-                    at_right = self.gain(path, right)
-                if at_left > profit[0]:
-                    profit[0] = at_left
-                    best = left
-                if at_right > profit[0]:
-                    profit[0] = at_right
-                    best = right
-        if profit[0] <= 0:
-            profit[0] = 0
-            return 0
-        return best
 
     # -- Python -----------------------------------------------------------------------------------
 
@@ -364,7 +279,8 @@ cdef class CycleGraph(PoolGraph):
         cdef Path path
         cdef uint64_t out
         self.path_of(cycle, &path)
-        return out if self.gross(path.ways, path.n, amount, &out) else None
+        return out if path_gross(
+            self.curves, path.ways, path.n, amount, &out) else None
 
     def optimum(self, cycle):
         """(input, profit) in whole units near the cycle's `amount_in`; (0, 0) where none is
@@ -372,7 +288,7 @@ cdef class CycleGraph(PoolGraph):
         cdef Path path
         cdef int64_t profit
         self.path_of(cycle, &path)
-        amount = self.settle(&path, &profit)
+        amount = path_settle(self.curves, &path, &profit)
         return amount, profit
 
     def run(self, const uint32_t[::1] pools, const uint64_t[:, ::1] reserves, int max_hops=4,

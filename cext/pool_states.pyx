@@ -1,4 +1,4 @@
-"""The curves of one market partition's pools, moved by every swap leg, and the graph of them.
+"""The curves of one market partition's pools, moved by every swap leg and liquidity change.
 
 A pool is known by its key and its two mints in the order of its sides. Of more than `capacity` the
 ones that were touched longest ago are forgotten. Each leg is first quoted by what is known before
@@ -10,19 +10,21 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
-from mevstream.cext.arrays cimport at32, at64, memory
-from mevstream.cext.columns cimport (
-    Columns, columns_free, columns_init, key_index, transaction_room,
-)
+from mevstream.cext.arrays cimport memory
+from mevstream.cext.columns cimport columns_free, columns_init, key_index, transaction_room
 from mevstream.cext.curve_learning cimport (
-    N_MODELS, NO_MODEL, Known, Told, curve_before, learn, predict, same_place, start_known,
+    CLMM, DAMM_V2, DLMM, N_MODELS, PUMP_BONDING, WHIRLPOOL, Known, Told, curve_before,
+    learn, predict, same_place, start_known,
 )
+from mevstream.cext.curves cimport tick_price, u128, u128_less
 from mevstream.cext.cycles cimport CycleGraph
+from mevstream.cext.markets cimport Markets
+from mevstream.cext.model cimport NO_TICK
 from mevstream.cext.pair_index cimport (
-    NO_ENTRY, Index, Pair, index_find, index_free, index_grow, index_init, index_put, index_remove,
+    NO_ENTRY, Pair, index_find, index_free, index_grow, index_init, index_put, index_remove,
     pair_hash,
 )
-from mevstream.cext.quotes cimport BIN, UNKNOWN, Curve
+from mevstream.cext.quotes cimport APPROXIMATE, BIN, UNKNOWN, Curve, root_of
 
 import os
 
@@ -34,11 +36,11 @@ MODELS = (
 )
 
 # The rows of the arrays below: uint32 and uint64.
-CHECK_COLUMNS = (("source", "exactness", "drift"), ("quoted", "actual"))
 STATE_COLUMNS = (
     (
         "pool", "mint_0", "mint_1", "model", "rate_low", "rate_high", "bin_step", "kind",
-        "exactness", "rate_0", "rate_1", "rate_2", "tick",
+        "exactness", "rate_0", "rate_1", "rate_2", "tick", "venue", "decimals_0", "decimals_1",
+        "withheld",
     ),
     (
         "slot", "count", "least", "least_high", "most", "most_high", "reserve_0", "reserve_1",
@@ -47,36 +49,20 @@ STATE_COLUMNS = (
 )
 
 cdef enum:
-    NONE = 0xFFFFFFFF
-    # What a leg was quoted by (`source`).
-    BY_NOTHING = 0
-    BY_TOLD = 1            # what it tells of the state before it
-    BY_TRACKED = 2         # where earlier legs left the pool
+    N_32 = 17
+    N_64 = 12
 
-cdef struct State:
-    Pair pair
-    uint32_t older
-    uint32_t newer
-    uint32_t graph         # number of the pool in the graph
-    uint64_t slot
-    uint64_t count
-    Known known
 
-# The columns of a batch that are read.
-cdef struct Batch:
-    const uint8_t* keys
-    const uint8_t* c32[12]
-    const uint8_t* c64[15]
-
-COLUMNS_32 = (
-    "pool", "mint_in", "mint_out", "venue", "flags", "mode", "side", "fee_rate",
-    "fee_rate_protocol", "fee_rate_creator", "tick_before", "tick",
-)
-COLUMNS_64 = (
-    "amount_in", "amount_out", "withheld_in", "trader_in", "fee", "reserve_in", "reserve_out",
-    "curve_in", "curve_out", "root_before", "root_before_high", "root", "root_high", "liquidity",
-    "liquidity_high",
-)
+cdef inline bint shift(uint64_t* words, const uint64_t* delta, bint add) noexcept nogil:
+    """128 bits more or less; 0 where that does not fit."""
+    cdef uint64_t low = words[0], high = words[1]
+    if add:
+        words[0] = low + delta[0]
+        words[1] = high + delta[1] + (words[0] < low)
+        return words[1] > high or (words[1] == high and words[0] >= low)
+    words[0] = low - delta[0]
+    words[1] = high - delta[1] - (low < delta[0])
+    return high > delta[1] or (high == delta[1] and low >= delta[0])
 
 
 cdef dict columns_of(names, n32, n64):
@@ -84,23 +70,15 @@ cdef dict columns_of(names, n32, n64):
 
 
 cdef class PoolStates:
-    """capacity: how many pools are remembered."""
+    """capacity: how many pools are remembered; `hubs`: see Markets."""
 
-    cdef State* states
-    cdef uint32_t n, room, capacity, oldest, newest
-    cdef Index index
-    cdef Columns columns
-    cdef dict mints            # number in the graph by key
-    cdef readonly CycleGraph graph
-
-    def __cinit__(self, uint32_t capacity):
+    def __cinit__(self, uint32_t capacity, hubs=()):
         cdef uint64_t seed = int.from_bytes(os.urandom(8), "little")
         if not 0 < capacity < 1 << 28:
             raise ValueError("no room for pools")
         self.capacity = capacity
         self.oldest = self.newest = NO_ENTRY
-        self.mints = {}
-        self.graph = CycleGraph()
+        self.markets = Markets(hubs)
         if not (index_init(&self.index, seed) and columns_init(&self.columns)):
             raise MemoryError
 
@@ -113,128 +91,121 @@ cdef class PoolStates:
         """How many pools are remembered."""
         return self.n
 
-    def apply(self, view, models):
-        """Moves the pools by the swap legs of a ParsedView, in their order. `models`: uint32, for
-        each of its names the number of a model (MODELS). Gives CHECK_COLUMNS, a row a leg, by name:
-        `source` 0 where the leg could not be quoted, else what by; `quoted` and `actual`, what the
-        trader did not name, by the curve and as it came; `drift` 1 where the leg tells another
-        state before it than earlier legs left. Raises ValueError for rows that point outside a
-        table of the batch; then nothing has changed."""
-        cdef Batch batch
-        cdef Py_ssize_t n = view.n_swaps, i
-        cdef uint32_t n_keys = len(view.keys), n_names = len(view.names), model, bad = 0
-        cdef Told leg
-        cdef Pair pair
-        held = [getattr(view, f"swap_{name}") for name in (*COLUMNS_32, *COLUMNS_64)]
-        n32 = np.zeros((3, n), np.uint32)
-        n64 = np.zeros((2, n), np.uint64)
-        models = np.ascontiguousarray(models, np.uint32)
-        if n == 0:
-            return columns_of(CHECK_COLUMNS, n32, n64)
-        batch.keys = memory(view.keys, 32 * <Py_ssize_t>n_keys)
-        for i in range(len(COLUMNS_32)):
-            batch.c32[i] = memory(held[i], 4 * n)
-        for i in range(len(COLUMNS_64)):
-            batch.c64[i] = memory(held[len(COLUMNS_32) + i], 8 * n)
-        cdef const uint8_t* model_of = memory(models, 4 * <Py_ssize_t>n_names)
-        cdef uint32_t* out32 = <uint32_t*>memory(n32, 12 * n, True)
-        cdef uint64_t* out64 = <uint64_t*>memory(n64, 16 * n, True)
-        for i in range(n):
-            for k in range(3):   # NONE + 1 is 0
-                bad |= at32(batch.c32[<int>k], i) + 1 > n_keys
-            bad |= at32(batch.c32[3], i) + 1 > n_names
-        if bad:
-            raise ValueError("a row points outside a table of the batch")
-        for i in range(n):
-            model = at32(batch.c32[3], i)
-            model = NO_MODEL if model == NONE else at32(model_of, model)
-            if model == NO_MODEL or model >= N_MODELS or not self.read(&batch, i, &leg, &pair):
-                continue
-            self.take(&leg, &pair, model, view.slot, &out32[i], &out64[i], n)
-        return columns_of(CHECK_COLUMNS, n32, n64)
+    # -- moves ------------------------------------------------------------------------------------
 
-    cdef bint read(
-        self, const Batch* batch, Py_ssize_t i, Told* leg, Pair* pair) noexcept nogil:
-        """A row, and the pool with its mints in the order of its sides; 0 where one is missing."""
-        cdef uint32_t pool = at32(batch.c32[0], i), mint_in = at32(batch.c32[1], i)
-        cdef uint32_t mint_out = at32(batch.c32[2], i), side = at32(batch.c32[6], i), k
-        cdef const uint8_t* key_in
-        cdef const uint8_t* key_out
-        cdef uint64_t withheld = at64(batch.c64[2], i)
-        if pool == NONE or mint_in == NONE or mint_out == NONE:
-            return False
-        if memcmp(batch.keys + 32 * <size_t>mint_in, batch.keys + 32 * <size_t>mint_out, 32) == 0:
-            return False
-        key_in = batch.keys + 32 * <size_t>mint_in
-        key_out = batch.keys + 32 * <size_t>mint_out
-        if side > 1:
-            # Of constant products the order is of no matter.
-            side = memcmp(key_in, key_out, 32) > 0
-        leg.side = side
-        leg.flags = at32(batch.c32[4], i)
-        leg.mode = at32(batch.c32[5], i)
-        for k in range(3):
-            leg.rate[k] = at32(batch.c32[7 + k], i)
-        leg.tick_before = <int32_t>at32(batch.c32[10], i)
-        leg.tick = <int32_t>at32(batch.c32[11], i)
-        leg.amount_in = at64(batch.c64[0], i)
-        leg.amount_out = at64(batch.c64[1], i)
-        leg.net_in = leg.amount_in - withheld if withheld <= leg.amount_in else leg.amount_in
-        leg.trader_in = at64(batch.c64[3], i)
-        leg.fee = at64(batch.c64[4], i)
-        leg.reserve_in = at64(batch.c64[5], i)
-        leg.reserve_out = at64(batch.c64[6], i)
-        leg.curve_in = at64(batch.c64[7], i)
-        leg.curve_out = at64(batch.c64[8], i)
-        for k in range(2):
-            leg.root_before[k] = at64(batch.c64[9 + k], i)
-            leg.root[k] = at64(batch.c64[11 + k], i)
-            leg.liquidity[k] = at64(batch.c64[13 + k], i)
-        memcpy(pair.keys, batch.keys + 32 * <size_t>pool, 32)
-        memcpy(pair.keys + 32, key_out if side else key_in, 32)
-        memcpy(pair.keys + 64, key_in if side else key_out, 32)
-        pair.hash = pair_hash(&self.index, pair)
-        return True
-
-    cdef int take(
-        self, const Told* leg, const Pair* pair, uint32_t model, uint64_t slot, uint32_t* out32,
-        uint64_t* out64, Py_ssize_t n) except -1:
-        """One leg: quoted, then applied. The columns of its checks are n apart."""
-        cdef State* state = self.touch(pair, model)
-        cdef Curve told
+    cdef uint32_t take(
+        self, const Told* leg, const Pair* pair, uint32_t model, uint64_t slot, Check* check,
+        Before* before) except? 0xFFFFFFFF:
+        """One leg: quoted, then applied. Gives the pool, what the quote was worth, and how the leg
+        found the pool."""
+        cdef uint32_t i = self.touch(pair, model)
+        cdef State* state = &self.states[i]
         cdef Known* known = &state.known
-        cdef bint tracked = known.curve.exactness != UNKNOWN
+        cdef Curve told
         cdef bint is_told = curve_before(known, leg, &told)
-        if is_told and tracked and known.curve.kind != BIN:
-            out32[2 * n] = not same_place(&told, &known.curve)
-        if is_told and predict(&told, leg, &out64[0], &out64[n]):
-            out32[0] = BY_TOLD
-            out32[n] = told.exactness
-        elif not is_told and tracked and predict(&known.curve, leg, &out64[0], &out64[n]):
-            out32[0] = BY_TRACKED
-            out32[n] = known.curve.exactness
+        memset(check, 0, sizeof(Check))
+        before.tracked = known.curve.exactness != UNKNOWN
+        before.curve = told if is_told else known.curve
+        if is_told and before.tracked and known.curve.kind != BIN:
+            check.drift = not same_place(&told, &known.curve)
+        if (is_told or before.tracked) and predict(
+                &before.curve, leg, &check.quoted, &check.actual):
+            check.source = BY_TOLD if is_told else BY_TRACKED
+            check.exactness = before.curve.exactness
         learn(known, leg)
         state.slot = slot
         state.count += 1
-        self.link(state)
-        return 0
+        if leg.net_in != leg.amount_in:
+            state.withheld = 1
+        self.link(i)
+        return i
 
-    cdef void link(self, const State* state) noexcept nogil:
-        """The pool's curve in the graph is the one here."""
-        self.graph.curves[state.graph] = state.known.curve
-        if state.known.curve.exactness == UNKNOWN:
-            self.graph.curves[state.graph].kind = 0
-        self.graph.moved(state.graph)
+    cdef void change(
+        self, uint32_t i, uint32_t side, bint add, const uint64_t* amounts, const uint64_t* delta,
+        bint delta_told, const int* ticks
+    ) noexcept nogil:
+        """Liquidity that came or went. amounts: of the pool's two tokens, `side` being the first's,
+        without collected fees; ticks: the range, NO_TICK twice where there is none."""
+        cdef Known* known = &self.states[i].known
+        cdef Curve* curve = &known.curve
+        cdef uint32_t k
+        cdef bint fits = True
+        if curve.exactness == UNKNOWN or known.model == DLMM:
+            return   # what a bin holds is not tracked
+        if known.model not in (CLMM, WHIRLPOOL, DAMM_V2):
+            for k in range(2):
+                if add:
+                    curve.reserve[side ^ k] += amounts[k]
+                    fits = fits and curve.reserve[side ^ k] >= amounts[k]
+                else:
+                    fits = fits and curve.reserve[side ^ k] > amounts[k]
+                    curve.reserve[side ^ k] -= amounts[k]
+            if not fits or known.model == PUMP_BONDING:
+                curve.exactness = UNKNOWN
+                curve.reserve[0] = curve.reserve[1] = 0
+            self.link(i)
+            return
+        if known.model != DAMM_V2:
+            if ticks[0] != NO_TICK and ticks[1] != NO_TICK and not self.inside(known, ticks):
+                return
+            fits = side == 0 and ticks[0] != NO_TICK and ticks[1] != NO_TICK
+        if fits and delta_told:
+            fits = shift(curve.liquidity, delta, add)
+            if known.model != CLMM:
+                fits = shift(known.least, delta, add) and shift(known.most, delta, add) and fits
+        else:
+            fits = False
+        if not fits:
+            curve.exactness = UNKNOWN
+            memset(curve.liquidity, 0, 16)
+            memset(known.least, 0, 16)
+            memset(known.most, 0, 16)
+        self.link(i)
+
+    cdef bint inside(self, const Known* known, const int* ticks) noexcept nogil:
+        """Whether the price is in the range; ticks end before the last one."""
+        cdef bint orca = known.model == WHIRLPOOL
+        cdef u128 low = tick_price(ticks[0], orca), high = tick_price(ticks[1], orca)
+        cdef u128 root = root_of(known.curve.root)
+        return not u128_less(root, low) and u128_less(root, high)
+
+    cdef void link(self, uint32_t i) noexcept nogil:
+        """The pool's curve among the markets' is the one here."""
+        cdef Curve curve = self.states[i].known.curve
+        if curve.exactness == UNKNOWN:
+            curve.kind = 0
+        self.markets.moved(i, &curve)
+
+    def forget_places(self):
+        """Something may have moved the pools unseen: where they stand is not known any more, what
+        was learned of their rates is."""
+        cdef uint32_t i
+        cdef Curve* curve
+        for i in range(self.n):
+            curve = &self.states[i].known.curve
+            curve.exactness = UNKNOWN
+            curve.tick = NO_TICK
+            memset(curve.reserve, 0, 16)
+            memset(curve.root, 0, 16)
+            memset(curve.liquidity, 0, 16)
+            memset(self.states[i].known.least, 0, 16)
+            memset(self.states[i].known.most, 0, 16)
+            self.link(i)
 
     # -- the table --------------------------------------------------------------------------------
 
-    cdef State* touch(self, const Pair* pair, uint32_t model) except NULL:
+    cdef uint32_t find(self, Pair* pair) noexcept nogil:
+        """The pool of these keys, NO_ENTRY without one."""
+        pair.hash = pair_hash(&self.index, pair)
+        return index_find(&self.index, <char*>self.states, sizeof(State), pair)
+
+    cdef uint32_t touch(self, const Pair* pair, uint32_t model) except? 0xFFFFFFFF:
         """The pool, the newest from now on."""
         cdef uint32_t i = index_find(&self.index, <char*>self.states, sizeof(State), pair)
         if i == NO_ENTRY:
             i = self.add(pair, model)
         elif i == self.newest:
-            return &self.states[i]
+            return i
         else:
             self.unlink(i)
         self.states[i].older = self.newest
@@ -244,27 +215,24 @@ cdef class PoolStates:
         else:
             self.states[self.newest].newer = i
         self.newest = i
-        return &self.states[i]
+        return i
 
-    cdef uint32_t add(self, const Pair* pair, uint32_t model) except? NO_ENTRY:
-        cdef uint32_t i, room, first, second, pool
+    cdef uint32_t add(self, const Pair* pair, uint32_t model) except? 0xFFFFFFFF:
+        cdef uint32_t i, room
         cdef State* grown
-        first = self.mint(pair.keys + 32)
-        second = self.mint(pair.keys + 64)
         if self.n < self.capacity and self.n == self.room:
             room = min(2 * self.room + 64, self.capacity)
             grown = <State*>realloc(self.states, room * sizeof(State))
             if grown == NULL:
                 raise MemoryError
             self.states = grown
+            self.markets.make_room(room)
             self.room = room
-        pool = self.graph.add_pool(first, second)
         if self.n == self.capacity:
             i = self.oldest
             self.unlink(i)
             index_remove(&self.index, <char*>self.states, sizeof(State), i)
-            self.graph.drop_pool(self.states[i].graph)
-            self.graph.vacant.append(self.states[i].graph)
+            self.markets.leave(i)
         else:
             i = self.n
             if not index_grow(&self.index, <char*>self.states, sizeof(State), i):
@@ -272,17 +240,14 @@ cdef class PoolStates:
             self.n += 1
         memset(&self.states[i], 0, sizeof(State))
         self.states[i].pair = pair[0]
-        self.states[i].graph = pool
+        self.serials += 1
+        self.states[i].serial = self.serials
+        self.states[i].venue = NO_ENTRY
+        self.states[i].decimals[0] = self.states[i].decimals[1] = 255
         start_known(&self.states[i].known, model)
         index_put(&self.index, pair.hash, i)
+        self.markets.enter(i, pair.keys)
         return i
-
-    cdef uint32_t mint(self, const uint8_t* key) except? NO_ENTRY:
-        cdef bytes name = key[:32]
-        number = self.mints.get(name)
-        if number is None:
-            number = self.mints[name] = self.graph.add_mint(1.0)
-        return number
 
     cdef void unlink(self, uint32_t i) noexcept nogil:
         cdef uint32_t older = self.states[i].older, newer = self.states[i].newer
@@ -298,15 +263,35 @@ cdef class PoolStates:
     # -- state ------------------------------------------------------------------------------------
 
     def number(self, bytes pool not None, bytes mint_0 not None, bytes mint_1 not None):
-        """The pool's number in `graph`, by three keys of 32 bytes; None where it is not known."""
+        """The pool's number, by three keys of 32 bytes; None where it is not known."""
         cdef Pair pair
         cdef bytes keys = pool + mint_0 + mint_1
         if len(keys) != 96:
             raise ValueError("three keys have 96 bytes")
         memcpy(pair.keys, <const uint8_t*>keys, 96)
-        pair.hash = pair_hash(&self.index, &pair)
-        cdef uint32_t i = index_find(&self.index, <char*>self.states, sizeof(State), &pair)
-        return None if i == NO_ENTRY else self.states[i].graph
+        cdef uint32_t i = self.find(&pair)
+        return None if i == NO_ENTRY else i
+
+    def graph(self):
+        """(CycleGraph, mints): all pools under their numbers as they stand now, and the keys of its
+        mints."""
+        cdef CycleGraph graph = CycleGraph()
+        cdef dict mints = {}
+        cdef uint32_t i, k
+        cdef uint32_t[2] ends
+        cdef bytes key
+        for i in range(self.n):
+            for k in range(2):
+                key = self.states[i].pair.keys[32 + 32 * k:64 + 32 * k]
+                if key not in mints:
+                    mints[key] = graph.add_mint(1.0)
+                ends[k] = mints[key]
+            graph.add_pool(ends[0], ends[1])
+            graph.curves[i] = self.states[i].known.curve
+            if self.states[i].known.curve.exactness == UNKNOWN:
+                graph.curves[i].kind = 0
+            graph.moved(i)
+        return graph, list(mints)
 
     def dump(self):
         """(keys, columns): uint8 of shape (k, 32) and STATE_COLUMNS by name, the pool that was
@@ -314,10 +299,10 @@ cdef class PoolStates:
         cdef Py_ssize_t n = self.n, i
         cdef uint32_t at = self.oldest, k
         cdef const State* state
-        cdef uint32_t[13] row32
-        cdef uint64_t[12] row64
-        n32 = np.empty((13, n), np.uint32)
-        n64 = np.empty((12, n), np.uint64)
+        cdef uint32_t[N_32] row32
+        cdef uint64_t[N_64] row64
+        n32 = np.empty((N_32, n), np.uint32)
+        n64 = np.empty((N_64, n), np.uint64)
         cdef uint32_t[:, ::1] out32 = n32
         cdef uint64_t[:, ::1] out64 = n64
         if not transaction_room(&self.columns, 0):
@@ -332,6 +317,8 @@ cdef class PoolStates:
             for k in range(3):
                 row32[9 + k] = state.known.curve.rate[k]
             row32[12] = <uint32_t>state.known.curve.tick
+            row32[13], row32[16] = state.venue, state.withheld
+            row32[14], row32[15] = state.decimals[0], state.decimals[1]
             row64[0], row64[1] = state.slot, state.count
             for k in range(2):
                 row64[2 + k] = state.known.least[k]
@@ -339,9 +326,9 @@ cdef class PoolStates:
                 row64[6 + k] = state.known.curve.reserve[k]
                 row64[8 + k] = state.known.curve.root[k]
                 row64[10 + k] = state.known.curve.liquidity[k]
-            for k in range(13):
+            for k in range(N_32):
                 out32[k, i] = row32[k]
-            for k in range(12):
+            for k in range(N_64):
                 out64[k, i] = row64[k]
             at = state.newer
         if self.columns.failed:
@@ -353,7 +340,7 @@ cdef class PoolStates:
         """Puts what `dump` gave into this table, which must be new. Raises ValueError for columns
         that cannot be from there."""
         cdef Py_ssize_t n = len(columns["pool"]), i
-        cdef uint32_t n_keys = len(keys), k
+        cdef uint32_t n_keys = len(keys), k, pool
         cdef const uint8_t* key_data = memory(keys, 32 * <Py_ssize_t>n_keys)
         cdef const uint32_t[:, ::1] c32 = np.array(
             [np.asarray(columns[name]).astype(np.uint32) for name in STATE_COLUMNS[0]], np.uint32)
@@ -366,19 +353,22 @@ cdef class PoolStates:
                 if c32[k, i] >= n_keys:
                     raise ValueError(f"a pool or mint points outside {n_keys} keys")
                 memcpy(pair.keys + 32 * k, key_data + 32 * <size_t>c32[k, i], 32)
-            if c32[3, i] >= N_MODELS or c32[7, i] > BIN or memcmp(
+            if c32[3, i] >= N_MODELS or c32[7, i] > BIN or c32[8, i] > APPROXIMATE or memcmp(
                     pair.keys + 32, pair.keys + 64, 32) == 0:
                 raise ValueError("a pool is none")
             pair.hash = pair_hash(&self.index, &pair)
             if index_find(&self.index, <char*>self.states, sizeof(State), &pair) != NO_ENTRY:
                 raise ValueError("a pool comes twice")
-            state = self.touch(&pair, c32[3, i])
+            pool = self.touch(&pair, c32[3, i])
+            state = &self.states[pool]
             state.known.rate_low, state.known.rate_high = c32[4, i], c32[5, i]
             state.known.bin_step = c32[6, i]
             state.known.curve.kind, state.known.curve.exactness = c32[7, i], c32[8, i]
             for k in range(3):
                 state.known.curve.rate[k] = c32[9 + k, i]
             state.known.curve.tick = <int32_t>c32[12, i]
+            state.venue, state.withheld = c32[13, i], c32[16, i]
+            state.decimals[0], state.decimals[1] = c32[14, i], c32[15, i]
             state.slot, state.count = c64[0, i], c64[1, i]
             for k in range(2):
                 state.known.least[k] = c64[2 + k, i]
@@ -386,4 +376,4 @@ cdef class PoolStates:
                 state.known.curve.reserve[k] = c64[6 + k, i]
                 state.known.curve.root[k] = c64[8 + k, i]
                 state.known.curve.liquidity[k] = c64[10 + k, i]
-            self.link(state)
+            self.link(pool)

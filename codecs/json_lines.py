@@ -16,7 +16,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from mevstream.codecs.columns import NONE
-from mevstream.codecs.opportunities import EXCHANGED, Kind, OpportunityView, Origin
+from mevstream.codecs.opportunities import EXCHANGED, Exactness, Kind, OpportunityView, Origin
 from mevstream.codecs.parsed import (
     AMOUNTS_UNKNOWN,
     COMPUTE_UNITS_KNOWN,
@@ -60,11 +60,12 @@ def json_lines(view: ParsedView, records: Collection[str]) -> bytes:
     return b"".join([lines[i] for i in order])
 
 
-def opportunity_lines(view: OpportunityView) -> bytes:
-    """The opportunities of one batch, each ended by a newline. The id is in hexadecimal;
-    `signatures` are the transactions of all legs, those of victims and targets too, in the order of
-    the chain; `victims` are wallets; `profit` is null where the actor gave one mint for another."""
-    if not view.n_opportunities:
+def opportunity_lines(view: OpportunityView, origins: Collection[Origin] = tuple(Origin)) -> bytes:
+    """The opportunities of one batch that are of these origins, each ended by a newline. The id is
+    in hexadecimal; `signatures` are the transactions of all legs, those of victims and targets too,
+    in the order of the chain; `victims` are wallets; `profit` is null where the actor gave one mint
+    for another. A predicted one has its input, net and expiry, too, and no actor."""
+    if not np.isin(view.opp_origin, np.array(list(origins), np.uint32)).any():
         return b""
     keys = _keys(view)
     signatures = _signatures(view)
@@ -96,6 +97,7 @@ def opportunity_lines(view: OpportunityView) -> bytes:
                 "profit": None if reasons & EXCHANGED else profit,
                 "victim_loss": loss,
                 "tip_lamports": tip,
+                **(_foreseen(view, i) if origin == Origin.predicted else {}),
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )
@@ -113,10 +115,21 @@ def opportunity_lines(view: OpportunityView) -> bytes:
                 strict=True,
             )
         )
+        if origin in origins
     )
 
 
-def _name(names: type[Kind] | type[Origin], number: int) -> str:
+def _foreseen(view: OpportunityView, row: int) -> dict[str, Any]:
+    exactness = int(view.opp_exactness[row])
+    return {
+        "input": int(view.opp_input[row]),
+        "net_lamports": int(view.opp_net_lamports[row]),
+        "exactness": _name(Exactness, exactness),
+        "expiry_slot": int(view.opp_expiry[row]),
+    }
+
+
+def _name(names: type[Kind] | type[Origin] | type[Exactness], number: int) -> str:
     """A number that only a newer version knows is told as it is."""
     return names(number).name if number in names._value2member_map_ else str(number)
 

@@ -20,6 +20,7 @@ class Kind(IntEnum):
     sandwich = 3
     liquidation = 4
     jit_liquidity = 5
+    exposure = 6
 
 
 class Origin(IntEnum):
@@ -59,7 +60,7 @@ EXACT_LOSS, FROM_BALANCES, SEVERAL_WALLETS = 0x200, 0x400, 0x800
 UNKNOWN_VENUE, ROUTED, WIDE, OTHERS_BETWEEN, IN_PART = 0x10000, 0x20000, 0x40000, 0x80000, 0x100000
 EXCHANGED = 0x200000
 
-_OF_KEYS = ("opp_actor", "opp_profit_mint", "opp_tip_payer")
+_OF_KEYS = ("opp_actor", "opp_profit_mint", "opp_tip_payer", "opp_market")
 _LEG_KEYS = ("leg_pool", "leg_trader", "leg_mint_in", "leg_mint_out")
 KEY_COLUMNS = (*_OF_KEYS, *_LEG_KEYS, "victim_wallet", "victim_mint", "tx_payer", "tx_blockhash")
 """Columns that hold rows of `keys`."""

@@ -62,6 +62,24 @@ class Settings(BaseSettings):
     pools: int = Field(
         1 << 16, ge=1, le=1 << 24, description="pools whose state a market partition remembers"
     )
+    predicted_net: int = Field(
+        0, ge=0, description="lamports that a predicted cycle has to bring above fee and tip"
+    )
+    exposure_net: int = Field(
+        10_000_000,
+        ge=0,
+        description="lamports that somebody in front of a swap would have had to gain, costs paid, "
+        "for it to be told as exposed",
+    )
+    predicted_slots: int = Field(
+        4, ge=1, le=10_000, description="slots after its own that a predicted cycle is told for"
+    )
+    tip_percentile: float = Field(
+        50, gt=0, le=100, description="of late tips: what a predicted cycle is reckoned to pay"
+    )
+    tip_lamports: int | None = Field(
+        None, ge=0, description="what it is reckoned to pay, whatever others do"
+    )
     topic_retention_hours: int = Field(
         24, ge=1, description="how long Kafka keeps the records of topics that are not compacted"
     )

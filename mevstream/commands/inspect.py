@@ -14,6 +14,7 @@ NAMES = {
     "liquidity": "liquidity",
     "liquidations": "liquidation",
     "opportunities": "opportunity",
+    "predicted": "predicted",
 }
 # Positions told in one warning.
 SHOWN = 20
@@ -33,14 +34,15 @@ def inspect(
 
     Swaps, liquidity changes and liquidations of failed transactions moved nothing and are not
     printed. An opportunity is printed when it is complete: an arbitrage, a backrun, a liquidation
-    or JIT liquidity after the batch of its last transaction, a sandwich after its slot. A record
-    that is no transaction is told on standard error, and the exit code is then 1.
+    or JIT liquidity after the batch of its last transaction, a sandwich after its slot. `predicted`
+    are those that nobody has to have taken; they are `opportunity` lines, too, with another origin.
+    A record that is no transaction is told on standard error, and the exit code is then 1.
 
     Example: mevstream inspect 332254908.pb.gz --records opportunities
     """
     from mevstream.cext.decoder import BatchDecoder
     from mevstream.codecs.json_lines import json_lines, opportunity_lines
-    from mevstream.codecs.opportunities import OpportunityView
+    from mevstream.codecs.opportunities import OpportunityView, Origin
     from mevstream.codecs.parsed import view_parsed
     from mevstream.topologies.chain import OPPORTUNITIES, Stage
     from mevstream.topologies.raw.sources import open_sources
@@ -48,7 +50,9 @@ def inspect(
     wanted = _record_names(records)
     decoder = BatchDecoder()
     detect: Stage | None = None
-    if "opportunity" in wanted:
+    origins = [Origin.observed] * ("opportunity" in wanted)
+    origins += [Origin.predicted] * ("predicted" in wanted)
+    if origins:
         from mevstream.topologies.opportunities.stage import open_stage
 
         detect = open_stage()
@@ -59,7 +63,7 @@ def inspect(
         sys.stdout.buffer.write(json_lines(view, wanted))
         for record in detect(parsed) if detect else ():
             if record.topic == OPPORTUNITIES:
-                sys.stdout.buffer.write(opportunity_lines(OpportunityView(record.value)))
+                sys.stdout.buffer.write(opportunity_lines(OpportunityView(record.value), origins))
         if len(view.malformed):
             complete = False
             _warn(raw, view.malformed.tolist())

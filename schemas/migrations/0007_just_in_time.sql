@@ -48,7 +48,8 @@ SELECT
     opportunities.profit AS profit_raw,
     blockhash,
     ingested_at
-FROM opportunities FINAL;
+FROM opportunities FINAL
+WHERE origin = 'observed';
 
 CREATE OR REPLACE VIEW v_opportunity_legs_all AS
 WITH

@@ -37,7 +37,8 @@ SELECT
     tx_fee / 1e9 AS tx_fee_sol,
     tx_tip / 1e9 AS tx_tip_sol,
     blockhash
-FROM opportunity_legs FINAL;
+FROM opportunity_legs FINAL
+WHERE origin = 'observed';
 
 CREATE OR REPLACE VIEW v_opportunity_legs AS
 SELECT * EXCEPT blockhash

@@ -31,6 +31,8 @@ QUERIES = {
     "v_opportunities": "SELECT * EXCEPT ingested_at FROM v_opportunities ORDER BY ALL",
     "v_opportunity_legs": "SELECT * FROM v_opportunity_legs ORDER BY ALL",
     "v_arbitrages": "SELECT * EXCEPT ingested_at FROM v_arbitrages ORDER BY ALL",
+    "v_predicted": "SELECT * EXCEPT ingested_at FROM v_predicted ORDER BY ALL",
+    "v_exposures": "SELECT * EXCEPT ingested_at FROM v_exposures ORDER BY ALL",
 }
 SINKS = {
     "clickhouse": (PARSED, FEATURES, OPPORTUNITIES, SLOTS),

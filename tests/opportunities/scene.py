@@ -12,7 +12,7 @@ import numpy as np
 
 from mevstream.cext.base58 import decode_sized
 from mevstream.codecs.columns import NONE
-from mevstream.codecs.opportunities import Kind, OpportunityView, Role
+from mevstream.codecs.opportunities import Kind, OpportunityView, Origin, Role
 from mevstream.codecs.parsed import (
     AMOUNTS_UNKNOWN,
     DELTA_TOLD,
@@ -42,7 +42,8 @@ def key(name: str) -> bytes:
 @dataclass
 class Pool:
     """A constant-product pool, 0.25 % of what comes in charged and kept, rounded up; `told`: its
-    legs tell the reserves. `venue` is only a name."""
+    legs tell the reserves; `curve`: as the program has them before the swap, too. `venue` is only
+    a name."""
 
     name: str
     a: str
@@ -51,6 +52,7 @@ class Pool:
     told: bool = True
     venue: str = "raydium_amm_v4"
     fee: int = 25
+    curve: bool = False
 
     def quote(self, mint_in: str, amount: int) -> int:
         net = amount + (-amount * self.fee // 10_000)
@@ -226,6 +228,13 @@ def batch(transactions: Sequence[Tx], envelope: dict[str, Any]) -> bytes:
         "swap_reserve_in": [s.reserves[0] if s.pool.told else 0 for *_, s in legs],
         "swap_reserve_out": [s.reserves[1] if s.pool.told else 0 for *_, s in legs],
     }
+    told = [(s.reserves[0] - s.amount_in, s.reserves[1] + s.amount_out) for *_, s in legs]
+    columns |= {
+        f"swap_curve_{way}": np.array(
+            [t[n] if s.pool.curve else 0 for t, (*_, s) in zip(told, legs, strict=True)], np.uint64
+        )
+        for n, way in enumerate(("in", "out"))
+    }
     columns |= {
         "swap_tick_before": [s.ticks[0] for *_, s in legs],
         "swap_tick": [s.ticks[1] for *_, s in legs],
@@ -317,8 +326,8 @@ def _told(value: int | None, otherwise: int) -> int:
     return otherwise if value is None else value
 
 
-def new_stage() -> OpportunityStage:
-    return OpportunityStage(HUBS)
+def new_stage(**options: Any) -> OpportunityStage:
+    return OpportunityStage(HUBS, **options)
 
 
 def run(batches: Iterable[bytes], stage: StatefulStage | None = None) -> list[OpportunityView]:
@@ -355,10 +364,11 @@ class Told:
 
 
 def told(views: Iterable[OpportunityView]) -> list[Told]:
-    """legs: role, slot, index, trader in, trader out; victims: wallet, got, expected, exactness."""
+    """The observed ones. legs: role, slot, index, trader in, trader out; victims: wallet, got,
+    expected, exactness."""
     found: list[Told] = []
     for v in views:
-        for o in range(v.n_opportunities):
+        for o in np.flatnonzero(v.opp_origin == Origin.observed).tolist():
             legs = np.flatnonzero(v.leg_opp == o)
             victims = np.flatnonzero(v.victim_opp == o)
             found.append(

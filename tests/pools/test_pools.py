@@ -130,7 +130,7 @@ def test_what_no_event_tells_is_learned(kind: str, seed: int) -> None:
         side = random.randrange(2)
         legs.append({**pool.leg(random, side), "side": side, "mode": 0})
     pools = Pools()
-    checks = pools.apply(view(pool.venue, legs))
+    checks = pools.apply(view(pool.venue, legs)).checks
     assert checks["drift"].sum() == 0
     # Known from the first legs on. Of a liquidity that is only bounded the quote is off by one
     # unit at most wherever a larger leg has bounded it.
@@ -150,7 +150,7 @@ def test_liquidity_that_came_between_is_drift() -> None:
     pool.reserves = [2 * reserve for reserve in pool.reserves]
     legs.append({**pool.leg(Random(3), 1), "side": 1, "mode": 0})
     pools = Pools()
-    checks = pools.apply(view(pool.venue, legs))
+    checks = pools.apply(view(pool.venue, legs)).checks
     assert checks["drift"].tolist() == [0, 1]
     assert checks["quoted"][1] == checks["actual"][1]
     assert pools.quoted[pool.venue].drifted == 1
@@ -164,7 +164,9 @@ def test_the_graph_moves_with_the_pools() -> None:
     pools.apply(view(pool.venue, [leg]))
     assert pools.number(POOL, MINT_0, MINT_1) == 0
     assert pools.number(POOL, MINT_1, MINT_0) is None
-    assert pools.graph.search(0) == []
+    graph, mints = pools.graph()
+    assert graph.search(0) == []
+    assert mints == [MINT_0, MINT_1]
     with pytest.raises(ValueError, match="96 bytes"):
         pools.number(POOL, MINT_0, b"")
 

@@ -37,7 +37,7 @@ def table(quoted: dict[str, Quoted]) -> str:
 def test_quotes_of_the_real_blocks(views: list[ParsedView]) -> None:
     pools = Pools()
     for view in views:
-        checks = pools.apply(view)
+        checks = pools.apply(view).checks
         # A state that is not called approximate gives quotes to the unit.
         sure = (checks["source"] > 0) & (checks["exactness"] != APPROXIMATE)
         assert (checks["quoted"][sure] == checks["actual"][sure]).all()
@@ -60,10 +60,10 @@ def test_a_snapshot_goes_on_alike(views: list[ParsedView]) -> None:
     whole = Pools()
     for view in views:
         before = whole.snapshot()
-        wanted = whole.apply(view)
+        wanted = whole.apply(view).checks
         part = Pools()
         part.restore(before)
-        found = part.apply(view)
+        found = part.apply(view).checks
         assert all((found[name] == wanted[name]).all() for name in wanted)
         assert part.snapshot() == whole.snapshot()
 
@@ -72,7 +72,7 @@ def test_pools_that_are_forgotten(views: list[ParsedView]) -> None:
     """With little room the same quotes come wherever a leg tells its state itself."""
     few, all_ = Pools(8), Pools()
     for view in views:
-        small, large = few.apply(view), all_.apply(view)
+        small, large = few.apply(view).checks, all_.apply(view).checks
         told = (large["source"] == 1) & (small["source"] == 1)
         assert (small["quoted"][told] == large["quoted"][told]).all()
         assert len(few) <= 8 < len(all_)

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from mevstream.cext.decoder import BatchDecoder
-from mevstream.codecs.opportunities import Exactness, Kind, OpportunityView, Role
+from mevstream.codecs.opportunities import Exactness, Kind, OpportunityView, Origin, Role
 from mevstream.topologies.opportunities.stage import open_stage
 from mevstream.topologies.raw.batches import BatchWriter
 from mevstream.topologies.raw.simulator import Block, output
@@ -62,7 +63,7 @@ def detect(blocks: Iterable[Block]) -> Iterator[Detected]:
             assert record.topic == "mev.opportunities", record.value
             view = OpportunityView(record.value)
             signatures = [str(Signature.from_bytes(s.tobytes())) for s in view.tx_signature]
-            for i in range(view.n_opportunities):
+            for i in np.flatnonzero(view.opp_origin == Origin.observed).tolist():
                 legs = [k for k in range(view.n_legs) if view.leg_opp[k] == i]
                 of = {k: signatures[int(view.leg_tx[k])] for k in legs}
                 apart = {k for k in legs if view.leg_role[k] in others}

@@ -5,16 +5,18 @@ where earlier legs left the pool; what the quote says of the amount that the tra
 held against what came. docs/pools.md says what each venue tells.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mevstream.cext.cycles import CycleGraph
-from mevstream.cext.pool_states import MODELS, PoolStates
-from mevstream.codecs.columns import ColumnSchema
+from mevstream.cext.pool_states import MODELS
+from mevstream.cext.predict import Exposure, Prediction, Predictor
+from mevstream.codecs.columns import NONE, ColumnSchema
 from mevstream.codecs.parsed import ParsedView
 from mevstream.errors import InputError
 from mevstream.schemas.pools_pb2 import PoolSnapshot
@@ -52,6 +54,11 @@ MODEL_OF = {
 """By venue. Others have no curve that swaps tell: order books, oracle market makers, stable pools,
 shares of yield vaults."""
 
+VENUES = tuple(MODEL_OF)
+"""What a Hop's `venue` is a position in."""
+
+_VENUE_NUMBERS = {name: number for number, name in enumerate(VENUES)}
+
 
 @dataclass
 class Quoted:
@@ -68,68 +75,67 @@ class Quoted:
     tracked_close: int = 0
     drifted: int = 0
 
-    def add(self, other: "Quoted") -> None:
-        for field in fields(self):
-            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+class Applied(NamedTuple):
+    """What `Pools.apply` gives.
+
+    checks: a row a leg: `source` (0 not quoted, 1 by what the leg tells, 2 by earlier legs),
+    `exactness` of that state, `quoted` and `actual` in base units, `drift`. between_hubs: bool, a
+    row a leg. predictions, exposures: see Predictor.apply.
+    """
+
+    checks: dict[str, NDArray[Any]]
+    between_hubs: NDArray[np.bool_]
+    predictions: list[Prediction]
+    exposures: list[Exposure]
 
 
 class Pools:
-    """capacity: how many pools are remembered; those longest untouched are forgotten."""
+    """capacity: how many pools are remembered; those longest untouched are forgotten. hubs: mints,
+    32 bytes each, wrapped SOL first: only pools with one of them are searched for cycles."""
 
-    def __init__(self, capacity: int = 1 << 16) -> None:
+    def __init__(self, capacity: int = 1 << 16, hubs: Iterable[bytes] = ()) -> None:
         self._capacity = capacity
-        self._states = PoolStates(capacity)
-        self.quoted: dict[str, Quoted] = {}
-        """By venue, since the start; no part of the snapshot."""
+        self._hubs = tuple(hubs)
+        self._states = Predictor(capacity, self._hubs)
 
     def __len__(self) -> int:
         return len(self._states)
 
-    @property
-    def graph(self) -> CycleGraph:
-        """The same pools as a graph, which every `apply` moves."""
-        return self._states.graph
+    def graph(self) -> tuple[CycleGraph, list[bytes]]:
+        """(graph, mints): the pools as they stand, for slow checks; its mints' keys."""
+        return self._states.graph()
 
     def number(self, pool: bytes, mint_0: bytes, mint_1: bytes) -> int | None:
         """The pool's number in the graph, by its key and its mints in the order of its sides."""
         return self._states.number(pool, mint_0, mint_1)
 
-    def apply(self, view: ParsedView) -> dict[str, NDArray[Any]]:
-        """Moves the pools by a batch's legs. A row a leg: `source` (0 not quoted, 1 by what the leg
-        tells, 2 by earlier legs), `exactness` of that state, `quoted` and `actual` in base units,
-        `drift`. Raises InputError for a batch whose rows point outside its tables; then nothing has
-        changed."""
+    def apply(
+        self, view: ParsedView, least: float = np.inf, least_exposure: float = np.inf
+    ) -> Applied:
+        """Moves the pools by a batch's legs and liquidity changes, and tells the cycles that are
+        worth `least` lamports then, and the legs that others could have taken `least_exposure`
+        lamports from. Raises InputError for a batch whose rows point outside its tables; then
+        nothing has changed."""
         try:
-            checks = self._states.apply(view, _models(view.names))
+            checks, between, predictions, exposures = self._states.apply(
+                view, *_numbers(view.names), least, least_exposure
+            )
         except ValueError as error:
             raise InputError(f"ParsedBatch: {error}") from None
-        self._count(view, checks)
-        return checks
+        return Applied(checks, between.astype(bool), predictions, exposures)
 
-    def _count(self, view: ParsedView, checks: dict[str, NDArray[Any]]) -> None:
-        source, quoted, actual = checks["source"], checks["quoted"], checks["actual"]
-        exact = quoted == actual
-        off = np.where(quoted > actual, quoted - actual, actual - quoted)
-        close = off <= actual // 1000
-        home = view.swap_replica == 0
-        for number, name in enumerate(view.names):
-            rows = home & (view.swap_venue == number)
-            if not rows.any():
-                continue
-            told, tracked = rows & (source == 1), rows & (source == 2)
-            counts = (
-                rows,
-                told,
-                told & exact,
-                told & close,
-                tracked,
-                tracked & exact,
-                tracked & close,
-                rows & (checks["drift"] == 1),
-            )
-            self.quoted.setdefault(name, Quoted()).add(
-                Quoted(*(int(np.count_nonzero(mask)) for mask in counts))
-            )
+    def forget_places(self) -> None:
+        """Where the pools stand is not known any more, because something may have moved them that
+        never came; what was learned of their rates stays."""
+        self._states.forget_places()
+
+    @property
+    def quoted(self) -> dict[str, Quoted]:
+        """How the legs at home of each venue were quoted, since the start; no part of the
+        snapshot."""
+        rows: list[list[int]] = self._states.quoted().tolist()
+        return {name: Quoted(*row) for name, row in zip(VENUES, rows, strict=False) if row[0]}
 
     # -- state ------------------------------------------------------------------------------------
 
@@ -137,7 +143,7 @@ class Pools:
         """A PoolSnapshot message (schemas/pools.proto)."""
         keys, columns = self._states.dump()
         return SCHEMA.write(
-            {"version": VERSION},
+            {"version": VERSION, "venues": VENUES},
             {"keys": keys, **{f"pool_{name}": column for name, column in columns.items()}},
         )
 
@@ -147,7 +153,12 @@ class Pools:
         message, columns = SCHEMA.read(snapshot)
         if message.version != VERSION:
             raise InputError(f"PoolSnapshot: version {message.version} is not known here")
-        states = PoolStates(max(self._capacity, len(columns["pool_pool"])))
+        states = Predictor(max(self._capacity, len(columns["pool_pool"])), self._hubs)
+        venues = columns["pool_venue"]
+        known = np.array([_VENUE_NUMBERS.get(name, NONE) for name in message.venues], np.uint32)
+        if len(venues) and (venues >= len(known)).any():
+            raise InputError("PoolSnapshot: a venue points outside its table")
+        columns["pool_venue"] = known[venues]
         try:
             states.load(
                 columns["keys"],
@@ -158,6 +169,13 @@ class Pools:
         self._states = states
 
 
-def _models(names: Sequence[str]) -> NDArray[np.uint32]:
-    """The number of each name's model, 0 for none."""
-    return np.array([MODELS.index(MODEL_OF.get(name, "none")) for name in names], np.uint32)
+@lru_cache(64)
+def _numbers_of(names: tuple[str, ...]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    models = [MODELS.index(MODEL_OF.get(name, "none")) for name in names]
+    venues = [_VENUE_NUMBERS.get(name, NONE) for name in names]
+    return np.array(models, np.uint32), np.array(venues, np.uint32)
+
+
+def _numbers(names: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Of each name the number of its model, 0 for none, and that of its venue."""
+    return _numbers_of(tuple(names))

@@ -9,10 +9,17 @@ from numpy.typing import NDArray
 
 from mevstream.codecs import opportunities as bits
 from mevstream.codecs.columns import NONE
-from mevstream.codecs.opportunities import SCHEMA, Exactness, Kind, Role
+from mevstream.codecs.opportunities import SCHEMA, Exactness, Kind, Origin, Role
 from mevstream.codecs.parsed import ParsedView
 from mevstream.topologies.opportunities.observed.costs import costs_of
-from mevstream.topologies.opportunities.observed.model import Found, Piece, transactions
+from mevstream.topologies.opportunities.observed.model import (
+    Found,
+    Piece,
+    Place,
+    transactions,
+)
+from mevstream.topologies.opportunities.pools import VENUES
+from mevstream.topologies.opportunities.predicted.cycles import Exposed, Predicted
 
 OWN_ROLES = tuple(role for role in Role if role not in (Role.victim, Role.target))
 
@@ -34,18 +41,30 @@ _DOUBTS = {
 }
 _SUPPORT = bits.NEIGHBOURS | bits.SAME_TOKENS | bits.EXACT_LOSS | bits.FROM_BALANCES
 
+# How sure a predicted one is, by how its pools are quoted: somebody may always come first.
+_PREDICTED = {Exactness.exact: 0.9, Exactness.in_range: 0.7, Exactness.approximate: 0.3}
+
 Columns = dict[str, NDArray[Any]]
 
 
 def opportunity_id(
-    chain: str, slot: int, signature: bytes, outer: int, inner: int, kind: int, origin: int
+    chain: str,
+    slot: int,
+    signature: bytes,
+    outer: int,
+    inner: int,
+    kind: int,
+    origin: int,
+    market: bytes = b"",
 ) -> bytes:
     """16 bytes: BLAKE2b of the signature, then slot, outer, inner, kind and origin as little-endian
-    u64, then the chain's name. The same opportunity has the same id whenever it is found."""
+    u64, the chain's name, and where it is predicted the key of the market, of an exposure that of
+    the pool. The same opportunity has the same id whenever it is found."""
     digest = hashlib.blake2b(signature, digest_size=16)
     for number in (slot, outer, inner, kind, origin):
         digest.update(number.to_bytes(8, "little"))
     digest.update(chain.encode())
+    digest.update(market)
     return digest.digest()
 
 
@@ -60,11 +79,17 @@ def confidence(kind: Kind, reasons: int) -> float:
     return sure
 
 
-def columns_of(found: Sequence[Found]) -> tuple[list[str], Columns]:
-    """(names, columns): the tables of an OpportunityBatch, of one opportunity or more."""
+def columns_of(
+    found: Sequence[Found], predicted: Sequence[Predicted] = (), exposed: Sequence[Exposed] = ()
+) -> tuple[list[str], Columns]:
+    """(names, columns): the tables of an OpportunityBatch, of one row or more."""
     tables = _Tables()
     for opportunity in found:
         tables.add(opportunity)
+    for cycle in predicted:
+        tables.predict(cycle)
+    for one in exposed:
+        tables.expose(one)
     return tables.finish()
 
 
@@ -134,6 +159,10 @@ class _Tables:
             tip=costs.tip,
             victim_loss=sum(victim.loss for victim in found.victims),
             confidence=confidence(found.kind, reasons),
+            market=NONE,
+            input=0,
+            opened=0,
+            expiry=0,
         )
         self._ids.append(self._id(found, first, path))
         for victim in found.victims:
@@ -150,6 +179,119 @@ class _Tables:
                 loss=victim.loss,
             )
 
+    def predict(self, cycle: Predicted) -> None:
+        number = len(self._ids)
+        target = Place(Role.target, cycle.view, cycle.row)
+        first = cycle.hops[0]
+        path = target.columns()
+        tx = self._foreseen(
+            target,
+            path,
+            Kind.arbitrage,
+            cycle.market,
+            kind=cycle.kind,
+            profit_mint=self._keys.row(first.mint_in),
+            decimals=first.decimals_in,
+            reasons=bits.ONE_SLOT | bits.NET_TOLD | bits.NET_POSITIVE,
+            exactness=cycle.exactness,
+            profit=cycle.gross,
+            net_lamports=cycle.net,
+            fee=cycle.fee,
+            tip=cycle.tip,
+            victim_loss=0,
+            market=self._keys.row(cycle.market) if cycle.market else NONE,
+            input=cycle.amount,
+            opened=cycle.opened,
+            expiry=cycle.expiry,
+        )
+        for place, hop in enumerate(cycle.hops):
+            self._put(
+                "leg",
+                opp=number,
+                tx=tx,
+                role=Role.hop,
+                outer=path["outer"],
+                inner=path["inner"],
+                leg=place,
+                venue=self._named(VENUES[hop.venue]) if hop.venue < len(VENUES) else NONE,
+                router=NONE,
+                pool=self._keys.row(hop.pool),
+                trader=NONE,
+                mint_in=self._keys.row(hop.mint_in),
+                mint_out=self._keys.row(hop.mint_out),
+                decimals_in=hop.decimals_in,
+                decimals_out=hop.decimals_out,
+                amount_in=hop.amount_in,
+                amount_out=hop.amount_out,
+                trader_in=hop.amount_in,
+                trader_out=hop.amount_out,
+            )
+            self._legs += 1
+
+    def expose(self, exposed: Exposed) -> None:
+        number, leg = len(self._ids), self._legs
+        place = Place(Role.victim, exposed.view, exposed.row)
+        view, swap = exposed.view, place.columns()
+        got = swap["amount_out"]
+        self._foreseen(
+            place,
+            swap,
+            Kind.exposure,
+            view.keys[swap["pool"]].tobytes(),
+            kind=Kind.exposure,
+            profit_mint=self._keys.of(view, swap["mint_in"]),
+            decimals=swap["decimals_in"],
+            reasons=bits.ONE_SLOT | bits.NET_TOLD | bits.NET_POSITIVE,
+            exactness=exposed.exactness,
+            profit=exposed.gain,
+            net_lamports=exposed.net,
+            fee=exposed.fee,
+            tip=exposed.tip,
+            victim_loss=exposed.loss,
+            market=NONE,
+            input=swap["amount_in"],
+            opened=0,
+            expiry=view.slot,
+        )
+        self._put(
+            "victim",
+            opp=number,
+            leg=leg,
+            wallet=self._keys.of(view, int(view.tx_payer[place.tx])),
+            mint=self._keys.of(view, swap["mint_out"]),
+            exactness=exposed.exactness,
+            got=max(0, got - exposed.loss),
+            expected=got,
+            loss=exposed.loss,
+        )
+
+    def _foreseen(
+        self, place: Place, path: dict[str, int], id_kind: Kind, of: bytes, **values: Any
+    ) -> int:
+        """The row of what nobody has done, with the swap that it hangs on as its first leg (`path`
+        has its columns); gives the row of that swap's transaction."""
+        view, tx = place.view, self._tx(place.view, place.tx)
+        number = len(self._ids)
+        self._put(
+            "opp",
+            origin=Origin.predicted,
+            actor=NONE,
+            first_tx=tx,
+            last_tx=tx,
+            outer=path["outer"],
+            inner=path["inner"],
+            transactions=0,
+            tip_payer=NONE,
+            precedence=0,
+            confidence=_PREDICTED[values["exactness"]],
+            **values,
+        )
+        signature = view.tx_signature[place.tx].tobytes()
+        where = (path["outer"], path["inner"], id_kind, Origin.predicted)
+        self._ids.append(opportunity_id(view.chain, view.slot, signature, *where, of))
+        self._leg(number, place, path)
+        return tx
+
     def _id(self, found: Found, first: Piece, path: dict[str, int]) -> bytes:
         view = first.view
         return opportunity_id(
@@ -162,17 +304,18 @@ class _Tables:
             found.origin,
         )
 
-    def _leg(self, number: int, place: Piece) -> None:
-        values = place.columns()
+    def _leg(self, number: int, place: Piece, columns: dict[str, int] | None = None) -> None:
+        values = dict(columns or place.columns())
         values |= {name: self._keys.of(place.view, values[name]) for name in _KEYS}
         values |= {name: self._name(place.view, values[name]) for name in _NAMES}
         self._put("leg", opp=number, tx=self._tx(place.view, place.tx), role=place.role, **values)
         self._legs += 1
 
     def _name(self, view: ParsedView, index: int) -> int:
-        return (
-            NONE if index == NONE else self._names.setdefault(view.names[index], len(self._names))
-        )
+        return NONE if index == NONE else self._named(view.names[index])
+
+    def _named(self, name: str) -> int:
+        return self._names.setdefault(name, len(self._names))
 
     def _tx(self, view: ParsedView, tx: int) -> int:
         row = self._txs.get((id(view), tx))

@@ -1,10 +1,11 @@
-"""mev.parsed → mev.opportunities for one market partition, with the swaps of a leader group.
+"""mev.parsed → mev.opportunities for one market partition: what was taken, by the swaps of a leader
+group, and what could be taken, by the state of the pools.
 
 It reads mev.parsed and not mev.features, which has neither transactions nor what traders paid.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -17,7 +18,7 @@ from mevstream.codecs.envelope import ENVELOPE
 from mevstream.codecs.opportunities import encode_opportunities
 from mevstream.codecs.parsed import KEY_COLUMNS, SCHEMA, ParsedView, encode_parsed, view_parsed
 from mevstream.errors import InputError
-from mevstream.schemas.opportunities_pb2 import OpportunityState
+from mevstream.schemas.opportunities_pb2 import OpportunityState, SlotTips
 from mevstream.settings import load_settings
 from mevstream.topologies.chain import OPPORTUNITIES, PARSED, Record
 from mevstream.topologies.giving_up import give_up
@@ -28,11 +29,21 @@ from mevstream.topologies.opportunities.observed.liquidation import liquidations
 from mevstream.topologies.opportunities.observed.marks import Marks
 from mevstream.topologies.opportunities.observed.model import WRAPPED_SOL, Found, Leg
 from mevstream.topologies.opportunities.observed.sandwich import sandwiches
+from mevstream.topologies.opportunities.pools import Pools
+from mevstream.topologies.opportunities.predicted.cycles import (
+    Exposed,
+    Predicted,
+    Rules,
+    exposed,
+    predicted,
+    tips_between_hubs,
+)
+from mevstream.topologies.opportunities.predicted.tips import TipFloor
 from mevstream.topologies.opportunities.records import columns_of
 
 NAME = "opportunities"
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 LEADER_SLOTS = 4
 """Slots in a row that one leader has; they begin at a multiple of it."""
@@ -46,9 +57,19 @@ Block = tuple[str, int, bytes]
 """Chain, slot, blockhash."""
 
 
+class Detected(NamedTuple):
+    """What a batch completes."""
+
+    found: list[Found]
+    predicted: list[Predicted]
+    exposed: list[Exposed]
+
+
 def open_stage() -> "OpportunityStage":
-    """The stage with the hub mints of the settings."""
-    return OpportunityStage(decode_sized(mint, 32) for mint in load_settings().hub_mints)
+    """The stage as the settings have it."""
+    settings = load_settings()
+    hubs = (decode_sized(mint, 32) for mint in settings.hub_mints)
+    return OpportunityStage(hubs, pools=settings.pools, rules=Rules.of(settings))
 
 
 class OpportunityStage:
@@ -59,15 +80,25 @@ class OpportunityStage:
     block. Transactions whose block nobody knows (no blockhash) have no order among them:
     only what is complete within one of them is told.
 
-    hubs: mints, 32 bytes each, that are no market of their own.
+    hubs: mints, 32 bytes each, that are no market of their own; pools: how many are remembered.
     """
 
-    def __init__(self, hubs: Iterable[bytes]) -> None:
+    def __init__(
+        self, hubs: Iterable[bytes], *, pools: int = 1 << 16, rules: Rules | None = None
+    ) -> None:
         self._hubs = frozenset(hubs)
+        self._rules = rules or Rules()
+        # Wrapped SOL first: what it has none of is measured by it.
+        ranking = sorted(self._hubs, key=lambda mint: (mint != _SOL, mint))
+        self.pools = Pools(pools, ranking if _SOL in self._hubs else ())
+        self._tips = TipFloor(self._rules.tip_percentile, self._rules.tip)
         self._window = Window()
         self._batches: list[ParsedView] = []
         self._marks = Marks()
         self._open: Block | None = None
+        # The batch that came last: its seq, and whether it was the block's last.
+        self._seq = 0
+        self._ended = False
         # Legs of slots that have ended.
         self._since = 0
 
@@ -75,27 +106,32 @@ class OpportunityStage:
         try:
             view = view_parsed(value)
             view.validate()
-            found = self.detect(view)
+            detected = self.detect(view)
         except (InputError, ValueError) as error:
             return [give_up(NAME, PARSED, value, error)]
-        return [Record(OPPORTUNITIES, _encode(view, found))]
+        return [Record(OPPORTUNITIES, _encode(view, detected))]
 
-    def detect(self, view: ParsedView) -> list[Found]:
+    def detect(self, view: ParsedView) -> Detected:
         """What the next batch completes; it must have passed `ParsedView.validate`. Raises
         ValueError for legs that are out of order; then nothing has changed but that a slot may
         have ended."""
         if not view.blockhash:
             cycles = self._window.take(view, False)
-            return [
+            found = [
                 *(arbitrage(view, cycle, None, _SOL) for cycle in cycles),
                 *liquidations(view, self._hubs, _SOL),
             ]
+            return Detected(found, [], [])
         found: list[Found] = []
+        could: list[Predicted] = []
+        risks: list[Exposed] = []
         block = (view.chain, view.slot, view.blockhash)
+        if self._open is not None and not self._continues(self._open, view):
+            self.pools.forget_places()
         if self._open is not None and self._open != block:
             found += self._close()
             self._begin(self._open, block)
-        self._open = block
+        self._open, self._seq, self._ended = block, view.seq, view.last
         if view.n_swaps or view.n_liquidity:
             cycles = self._window.take(view, True)
             self._batches.append(view)
@@ -103,10 +139,31 @@ class OpportunityStage:
             found += [one for one in arbitrages if one is not None]
             of_slot = [batch for batch in self._batches if batch.slot == view.slot]
             found += just_in_time(of_slot, self._hubs, _SOL)
+            could, risks = self._predict(view)
         found += liquidations(view, self._hubs, _SOL)
         if view.last:
             found += self._close()
-        return found
+        return Detected(found, could, risks)
+
+    def _continues(self, open_: Block, view: ParsedView) -> bool:
+        """Whether nothing can have moved a pool between the batch that came last and this one."""
+        chain, slot, blockhash = open_
+        if (view.chain, view.slot, view.blockhash) == open_:
+            return view.seq == self._seq + 1
+        return (
+            self._ended
+            and view.seq == 0
+            and (view.chain, view.parent_slot) == (chain, slot)
+            and view.parent_blockhash in (b"", blockhash)
+        )
+
+    def _predict(self, view: ParsedView) -> tuple[list[Predicted], list[Exposed]]:
+        rules, tip = self._rules, self._tips.at(view.slot)
+        applied = self.pools.apply(view, rules.least(tip), rules.least_exposure(tip))
+        if applied.between_hubs.any():
+            self._tips.add(view.slot, tips_between_hubs(view, applied.between_hubs))
+        could = predicted(view, applied.predictions, rules, tip, _SOL)
+        return could, exposed(view, applied.exposures, tip)
 
     def _begin(self, before: Block, block: Block) -> None:
         """What the first batch of another block leaves: of another leader group nothing, of one
@@ -179,8 +236,11 @@ class OpportunityStage:
 
     def snapshot(self) -> bytes:
         """An OpportunityState message: the transactions of the leader group that have swaps or
-        liquidity changes, and where pools stood before it."""
+        liquidity changes, where pools stood before it, the pools, and the tips of late."""
         state = OpportunityState(version=STATE_VERSION, since=self._since)
+        state.seq, state.ended = self._seq, self._ended
+        state.pools = self.pools.snapshot()
+        state.tips.extend(SlotTips(slot=slot, tips=tips) for slot, tips in self._tips.slots())
         if self._open is not None:
             state.open = True
             state.chain, state.slot, state.blockhash = self._open
@@ -210,6 +270,9 @@ class OpportunityStage:
             raise InputError("OpportunityState: marks are cut off")
         if state.since > len(window):
             raise InputError("OpportunityState: more legs have ended than there are")
+        self.pools.restore(state.pools)  # the last thing that may raise
+        self._tips.put((one.slot, one.tips) for one in state.tips)
+        self._seq, self._ended = state.seq, state.ended
         self._window, self._batches, self._since = window, batches, state.since
         marks = (state.marks[i : i + MARK] for i in range(0, len(state.marks), MARK))
         self._marks = Marks(
@@ -224,11 +287,11 @@ class OpportunityStage:
         self._open = (state.chain, state.slot, state.blockhash) if state.open else None
 
 
-def _encode(view: ParsedView, found: list[Found]) -> bytes:
+def _encode(view: ParsedView, detected: Detected) -> bytes:
     envelope = {name: getattr(view, name) for name in ENVELOPE}
-    if not found:
+    if not any(detected):
         return encode_opportunities(envelope, {})
-    names, columns = columns_of(found)
+    names, columns = columns_of(*detected)
     return encode_opportunities({**envelope, "names": names}, columns)
 
 

@@ -49,6 +49,8 @@ _OF_OPPORTUNITY: dict[str, pa.DataType] = {
     "exactness": pa.uint8(),
     "reasons": pa.uint32(),
     "confidence": pa.float32(),
+    "input": pa.uint64(),
+    "opened": pa.uint64(),
 }
 _OF_LEG: dict[str, pa.DataType] = {
     "decimals_in": pa.uint8(),
@@ -204,6 +206,8 @@ def _opportunities(flush: _Flush) -> Columns:
         "profit_mint": (KEY, flush.key("opp_profit_mint")[rows]),
         "tip_payer": (KEY, flush.key("opp_tip_payer")[rows]),
         "victims": (pa.uint32(), victims.astype(np.uint32)[rows]),
+        "market": (KEY, flush.key("opp_market")[rows]),
+        "expiry_slot": (pa.uint64(), flush.column("opp_expiry").astype(np.uint64)[rows]),
         **{n: (type_, flush.column(f"opp_{n}")[rows]) for n, type_ in _OF_OPPORTUNITY.items()},
     }
 
@@ -215,6 +219,7 @@ def _legs(flush: _Flush) -> Columns:
         **flush.common(flush.of_leg[rows]),
         "number": (pa.uint32(), _within(flush.of_leg)[rows]),
         "role": _enumerated(flush, "leg_role", Role, rows),
+        "origin": _enumerated(flush, "opp_origin", Origin, flush.of_leg[rows]),
         "tx_slot": (pa.uint64(), flush.column("tx_slot").astype(np.uint64)[tx]),
         "tx_index": (pa.uint32(), flush.column("tx_index")[tx]),
         "signature": (SIGNATURE, flush.fixed("tx_signature", 64)[tx]),

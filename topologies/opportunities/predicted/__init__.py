@@ -1,0 +1,1 @@
+"""MEV that could be taken: what a transaction leaves, and what a swap stood to lose."""
