@@ -47,11 +47,12 @@ def inspect(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedP
 def block(transactions: list[bytes]) -> bytes:
     """A stored block with these transactions, each as the bytes it is given as."""
     head = ConfirmedBlock(blockhash=TEXTS[1], previous_blockhash=TEXTS[0], parent_slot=6)
-    data = head.SerializeToString()
+    parts = [head.SerializeToString()]
     for transaction in transactions:
         size = len(transaction)
-        data += bytes([0x22, size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14]) + transaction
-    return data
+        parts.append(bytes([0x22, size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14]))
+        parts.append(transaction)
+    return b"".join(parts)
 
 
 def test_a_transaction_line() -> None:
