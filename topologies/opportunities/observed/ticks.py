@@ -127,7 +127,7 @@ def _rates(swaps: Sequence[Swap], before: int) -> list[int] | None:
         return None
     # That of the largest is bounded best; where no fee is told, ticks between make it larger.
     if all(swap.fee is None for swap in swaps):
-        common = round(min(rate for amount, rate in told) * _MILLION)
+        common = round(min(rate for _, rate in told) * _MILLION)
     else:
         common = round(max(told)[1] * _MILLION)
     rates: list[int] = []
