@@ -272,9 +272,9 @@ cdef class PoolStates:
         cdef uint32_t i = self.find(&pair)
         return None if i == NO_ENTRY else i
 
-    def graph(self):
-        """(CycleGraph, mints): all pools under their numbers as they stand now, and the keys of its
-        mints."""
+    def graph(self, within=None):
+        """(CycleGraph, mints): the pools under their numbers as they stand now, and the keys of its
+        mints. within: a set of mints; pools with others take no part."""
         cdef CycleGraph graph = CycleGraph()
         cdef dict mints = {}
         cdef uint32_t i, k
@@ -288,7 +288,9 @@ cdef class PoolStates:
                 ends[k] = mints[key]
             graph.add_pool(ends[0], ends[1])
             graph.curves[i] = self.states[i].known.curve
-            if self.states[i].known.curve.exactness == UNKNOWN:
+            if self.states[i].known.curve.exactness == UNKNOWN or within is not None and not (
+                    self.states[i].pair.keys[32:64] in within
+                    and self.states[i].pair.keys[64:96] in within):
                 graph.curves[i].kind = 0
             graph.moved(i)
         return graph, list(mints)

@@ -156,6 +156,7 @@ class StageMeter:
         "buffer_bytes",
         "buffer_records",
         "dead_letters",
+        "drifts",
         "duplicates",
         "end_to_end",
         "gaps",
@@ -163,6 +164,8 @@ class StageMeter:
         "in_flight",
         "late",
         "name",
+        "predicted",
+        "quotes",
         "retries",
         "slot_handled",
         "store",
@@ -180,6 +183,21 @@ class StageMeter:
         self.gaps = self.late = self.duplicates = 0
         self.in_flight = self.buffer_records = self.buffer_bytes = 0
         self.slot_handled = -1
+        self.quotes: dict[tuple[str, str], int] = {}
+        self.drifts: dict[str, int] = {}
+        self.predicted: dict[str, int] = {}
+
+    def quoted(self, venue: str, exact: int, close: int, off: int, drifts: int) -> None:
+        """Counts legs of a venue that were quoted before they moved their pool: to the unit, else
+        within a thousandth, else off; and those that told another state than had been tracked."""
+        for outcome, count in (("exact", exact), ("close", close), ("off", off)):
+            key = (venue, outcome)
+            self.quotes[key] = self.quotes.get(key, 0) + count
+        self.drifts[venue] = self.drifts.get(venue, 0) + drifts
+
+    def foretold(self, kind: str) -> None:
+        """Counts a predicted row."""
+        self.predicted[kind] = self.predicted.get(kind, 0) + 1
 
     def partition(self, topic: str, partition: int) -> PartitionMeter:
         """The meter of a partition of the input: always the same one."""
@@ -313,6 +331,21 @@ def _of_output(name: str, meaning: str, index: int) -> Definition:
     return _define(CounterMetricFamily, name, ("stage", "topic"), meaning, samples)
 
 
+def _of_quotes(metrics: Metrics) -> Samples:
+    for stage in metrics.stages():
+        for (venue, outcome), count in list(stage.quotes.items()):
+            yield (stage.name, venue, outcome), count
+
+
+def _by_name(counts: Callable[[StageMeter], dict[str, int]]) -> Callable[[Metrics], Samples]:
+    def samples(metrics: Metrics) -> Samples:
+        for stage in metrics.stages():
+            for name, count in list(counts(stage).items()):
+                yield (stage.name, name), count
+
+    return samples
+
+
 def _histogram(name: str, meaning: str, value: Callable[[StageMeter], Histogram]) -> Definition:
     name = PREFIX + name
 
@@ -393,6 +426,28 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     _of_stage(
         _COUNTER, "duplicates", "records dropped as seen before", lambda stage: stage.duplicates
+    ),
+    _define(
+        _COUNTER,
+        "quotes",
+        ("stage", "venue", "outcome"),
+        "swap legs quoted before they moved their pool: exact (to the unit), close (within a "
+        "thousandth), off",
+        _of_quotes,
+    ),
+    _define(
+        _COUNTER,
+        "drifts",
+        ("stage", "venue"),
+        "swap legs that told another state of their pool than earlier ones had left",
+        _by_name(lambda stage: stage.drifts),
+    ),
+    _define(
+        _COUNTER,
+        "predicted",
+        ("stage", "kind"),
+        "predicted rows: arbitrage, backrun, exposure",
+        _by_name(lambda stage: stage.predicted),
     ),
     _define(_GAUGE, "slot_seen", (), "newest slot that arrived in this process", _slot_seen),
     _of_stage(

@@ -5,7 +5,7 @@ where earlier legs left the pool; what the quote says of the amount that the tra
 held against what came. docs/pools.md says what each venue tells.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -98,13 +98,15 @@ class Pools:
         self._capacity = capacity
         self._hubs = tuple(hubs)
         self._states = Predictor(capacity, self._hubs)
+        self._counted = self._states.quoted()
 
     def __len__(self) -> int:
         return len(self._states)
 
-    def graph(self) -> tuple[CycleGraph, list[bytes]]:
-        """(graph, mints): the pools as they stand, for slow checks; its mints' keys."""
-        return self._states.graph()
+    def graph(self, within: Collection[bytes] | None = None) -> tuple[CycleGraph, list[bytes]]:
+        """(graph, mints): the pools as they stand, for slow checks, and its mints' keys; `within`:
+        only those between these mints take part."""
+        return self._states.graph(within)
 
     def number(self, pool: bytes, mint_0: bytes, mint_1: bytes) -> int | None:
         """The pool's number in the graph, by its key and its mints in the order of its sides."""
@@ -129,6 +131,13 @@ class Pools:
         """Where the pools stand is not known any more, because something may have moved them that
         never came; what was learned of their rates stays."""
         self._states.forget_places()
+
+    def newly_quoted(self) -> dict[str, Quoted]:
+        """The same since the last call of this, of venues with any."""
+        rows = self._states.quoted()
+        new = (rows - self._counted).tolist()
+        self._counted = rows
+        return {name: Quoted(*row) for name, row in zip(VENUES, new, strict=False) if row[0]}
 
     @property
     def quoted(self) -> dict[str, Quoted]:
@@ -167,6 +176,7 @@ class Pools:
         except (ValueError, OverflowError) as error:
             raise InputError(f"PoolSnapshot: {error}") from None
         self._states = states
+        self._counted = states.quoted()
 
 
 @lru_cache(64)

@@ -15,13 +15,14 @@ from mevstream.cext.base58 import decode_sized
 from mevstream.cext.detect import Window
 from mevstream.codecs.columns import NONE
 from mevstream.codecs.envelope import ENVELOPE
-from mevstream.codecs.opportunities import encode_opportunities
+from mevstream.codecs.opportunities import Kind, encode_opportunities
 from mevstream.codecs.parsed import KEY_COLUMNS, SCHEMA, ParsedView, encode_parsed, view_parsed
 from mevstream.errors import InputError
 from mevstream.schemas.opportunities_pb2 import OpportunityState, SlotTips
 from mevstream.settings import load_settings
 from mevstream.topologies.chain import OPPORTUNITIES, PARSED, Record
 from mevstream.topologies.giving_up import give_up
+from mevstream.topologies.observe import metrics
 from mevstream.topologies.opportunities.observed.arbitrage import Cycle, arbitrage
 from mevstream.topologies.opportunities.observed.backrun import LOOK_BACK, Target, find_target
 from mevstream.topologies.opportunities.observed.jit import just_in_time
@@ -91,6 +92,7 @@ class OpportunityStage:
         # Wrapped SOL first: what it has none of is measured by it.
         ranking = sorted(self._hubs, key=lambda mint: (mint != _SOL, mint))
         self.pools = Pools(pools, ranking if _SOL in self._hubs else ())
+        self._meter = metrics.stage(NAME)
         self._tips = TipFloor(self._rules.tip_percentile, self._rules.tip)
         self._window = Window()
         self._batches: list[ParsedView] = []
@@ -143,6 +145,7 @@ class OpportunityStage:
         found += liquidations(view, self._hubs, _SOL)
         if view.last:
             found += self._close()
+            self._count()
         return Detected(found, could, risks)
 
     def _continues(self, open_: Block, view: ParsedView) -> bool:
@@ -163,7 +166,19 @@ class OpportunityStage:
         if applied.between_hubs.any():
             self._tips.add(view.slot, tips_between_hubs(view, applied.between_hubs))
         could = predicted(view, applied.predictions, rules, tip, _SOL)
-        return could, exposed(view, applied.exposures, tip)
+        risks = exposed(view, applied.exposures, tip)
+        for one in could:
+            self._meter.foretold(one.kind.name)
+        for _ in risks:
+            self._meter.foretold(Kind.exposure.name)
+        return could, risks
+
+    def _count(self) -> None:
+        for venue, new in self.pools.newly_quoted().items():
+            exact = new.told_exact + new.tracked_exact
+            close = new.told_close + new.tracked_close - exact
+            off = new.told + new.tracked - exact - close
+            self._meter.quoted(venue, exact, close, off, new.drifted)
 
     def _begin(self, before: Block, block: Block) -> None:
         """What the first batch of another block leaves: of another leader group nothing, of one
