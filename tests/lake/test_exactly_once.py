@@ -165,7 +165,8 @@ def test_opportunities_are_those_of_an_embedded_run(
     )
     lying = table_rows(storage)
     told = len(found["opportunities"])
-    assert len(lying["opportunities"]) >= 2 * told + (partitions > 1)
+    # All but the last records of the partitions, whose contents are known.
+    assert len(lying["opportunities"]) > 1.9 * told
 
     for compacted in (False, True):
         if compacted:

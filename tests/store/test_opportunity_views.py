@@ -62,6 +62,7 @@ class Tables:
                 "id": f"toFixedString('{name}', 16)",
                 "number": number,
                 "role": "'hop'",
+                "origin": "'observed'",
                 "tx_slot": 7,
                 "signature": "toFixedString('tx', 64)",
                 "fee_payer": key("actor"),
