@@ -17,7 +17,7 @@ from mevstream.topologies.chain import DEAD_LETTER, FEATURES, PARSED, SLOTS
 from mevstream.topologies.worker.output import Member
 from mevstream.topologies.worker.transactions import group_metadata
 from worker.harness import Field, Worker, at_least, endless, results_of, value_of
-from worker.test_state import features_of
+from worker.test_state import made_of
 
 MARKETS = 2
 
@@ -138,7 +138,7 @@ def test_a_state_goes_on_and_nothing_is_there_twice(field: Field, raw_batches: l
             assert features.terminate()[0] == 0, features.said()
 
     found = Counter((m.partition(), value_of(m)) for m in field.read_all(FEATURES))
-    wanted = enumerate(features_of(values))
+    wanted = enumerate(made_of(values))
     assert found == Counter((number, value) for number, made in wanted for value in made)
     letters = [DeadLetter.FromString(value_of(m)) for m in field.read_all(DEAD_LETTER)]
     assert len(letters) == len({letter.offset for letter in letters}) == 3

@@ -20,9 +20,9 @@ MARKETS = 2
 OFTEN = {"MEVSTREAM_CHECKPOINT_SECONDS": "0.3"}
 
 
-def features_of(values: list[bytes]) -> list[set[bytes]]:
-    """What the features link makes of batches that are in order, for each market partition."""
-    link = choose_links(["features"])[0]
+def made_of(values: list[bytes], name: str = "features") -> list[set[bytes]]:
+    """What a link makes of batches that are in order, for each market partition."""
+    link = choose_links([name])[0]
     stages = [link.open_stage() for _ in range(MARKETS)]
     found: list[set[bytes]] = [set() for _ in stages]
     for parts, _ in results_of(values, MARKETS):
@@ -31,13 +31,13 @@ def features_of(values: list[bytes]) -> list[set[bytes]]:
     return found
 
 
-def check_features(field: Field, fed: list[bytes]) -> list[Message]:
+def check_made(field: Field, fed: list[bytes], name: str = "features") -> list[Message]:
     """What came out is, byte for byte, what an uninterrupted run gives."""
-    messages = field.read(FEATURES, at_least(MARKETS * len(fed)))
+    messages = field.read(choose_links([name])[0].outputs[0], at_least(MARKETS * len(fed)))
     found: list[set[bytes]] = [set() for _ in range(MARKETS)]
     for message in messages:
         found[message.partition() or 0].add(value_of(message))
-    assert found == features_of(fed)
+    assert found == made_of(fed, name)
     return messages
 
 
@@ -48,7 +48,7 @@ def test_batches_come_out_in_order_and_offsets_follow_the_snapshots(
     field.feed(raw_batches, partitions=3)
     features = field.worker("features", MEVSTREAM_CHECKPOINT_SECONDS="1")
     field.worker("parsed")
-    messages = check_features(field, raw_batches)
+    messages = check_made(field, raw_batches)
     assert len(messages) == MARKETS * len(raw_batches)
     field.wait(lambda: field.lag("features", PARSED) == 0, "all covered by snapshots")
     assert not [
@@ -59,14 +59,17 @@ def test_batches_come_out_in_order_and_offsets_follow_the_snapshots(
     assert features.terminate()[0] == 0, features.said()
 
 
-def test_killed_at_any_moment_the_state_goes_on(field: Field, raw_batches: list[bytes]) -> None:
+@pytest.mark.parametrize("link", ["features", "opportunities"])
+def test_killed_at_any_moment_the_state_goes_on(
+    field: Field, raw_batches: list[bytes], link: str
+) -> None:
     field.topics(raw=2, market=MARKETS)
     values = list(itertools.islice(endless(raw_batches), 700))
     feeder = threading.Thread(
         target=lambda: field.feed(values, partitions=2, rate=100), daemon=True
     )
     field.worker("parsed")
-    workers = [field.worker("features", **OFTEN) for _ in range(2)]
+    workers = [field.worker(link, **OFTEN) for _ in range(2)]
     feeder.start()
     chance = random.Random(7)
     while feeder.is_alive():
@@ -74,9 +77,9 @@ def test_killed_at_any_moment_the_state_goes_on(field: Field, raw_batches: list[
         field.wait(lambda w=workers[victim]: "partitions assigned" in w.said(), "joined")
         time.sleep(chance.uniform(0, 1.5))
         workers[victim].kill()
-        workers[victim] = field.worker("features", **OFTEN)
+        workers[victim] = field.worker(link, **OFTEN)
     feeder.join()
-    check_features(field, values)
+    check_made(field, values, link)
 
 
 def test_what_comes_too_late_is_a_gap_and_a_dead_letter(
@@ -149,7 +152,7 @@ def test_fused_links_give_what_they_give_apart(field: Field, raw_batches: list[b
     assert second.process.wait(30) == 1
     assert "another worker runs" in second.said().splitlines()[-1]
     feeder.join()
-    check_features(field, values)
+    check_made(field, values)
     parsed = {value_of(m) for m in field.read(PARSED, at_least(MARKETS * len(values)))}
     assert parsed == {part for parts, _ in results_of(values, MARKETS) for part in parts}
     field.wait(lambda: field.lag("parsed+features") == 0, "all covered by snapshots")
