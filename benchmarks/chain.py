@@ -66,16 +66,16 @@ class Throughput:
 
 @dataclass(slots=True)
 class Figures:
-    """What a run measured. latency: milliseconds from produce to each parsed record; floor: to the
-    one record that the empty hop passes on."""
+    """What a run measured. latency: milliseconds from produce to each parsed record, by how many
+    transactions a raw record has; floor: to the one record that the empty hop passes on."""
 
     transactions: int = 0
     records: int = 0
     record_bytes: int = 0
     throughputs: list[Throughput] = field(default_factory=list[Throughput])
     parts: list[Row] = field(default_factory=list[Row])
-    latency: list[float] = field(default_factory=list[float])
-    floor: list[float] = field(default_factory=list[float])
+    latency: dict[int, list[float]] = field(default_factory=dict[int, list[float]])
+    floor: dict[int, list[float]] = field(default_factory=dict[int, list[float]])
 
 
 class Bench:
@@ -168,21 +168,27 @@ class Bench:
             len(self._records) * MARKETS,
         )
 
-    def latency(self, seconds: float, first_slot: int) -> list[float]:
+    def latency(self, seconds: float, first_slot: int, batch: int) -> list[float]:
         """Milliseconds from produce until a poll() gets each parsed record, at mainnet's rate."""
         [worker] = programs(self._cluster, links=("parsed",), sinks=(), prefix=self._next())
-        return self._latency(worker, PARSED, MARKETS, seconds, first_slot)
+        return self._latency(worker, PARSED, MARKETS, seconds, first_slot, batch)
 
-    def floor(self, seconds: float, first_slot: int) -> list[float]:
+    def floor(self, seconds: float, first_slot: int, batch: int) -> list[float]:
         """The same of the empty hop, which makes one record of one."""
         program, topic = self._hop()
-        return self._latency(program, topic, 1, seconds, first_slot)
+        return self._latency(program, topic, 1, seconds, first_slot, batch)
 
     def _latency(
-        self, program: Program, topic: str, copies: int, seconds: float, first_slot: int
+        self,
+        program: Program,
+        topic: str,
+        copies: int,
+        seconds: float,
+        first_slot: int,
+        batch: int,
     ) -> list[float]:
-        count = int(seconds * MAINNET_RATE / BATCH) + 1
-        records = simulated_records(count, first_slot=first_slot)[:count]
+        count = int(seconds * MAINNET_RATE / batch) + 1
+        records = simulated_records(count, first_slot=first_slot, batch=batch)[:count]
         # It starts where the others began, and has to be at the end before it is measured.
         instance = Instance(program, f"latency-{self._next()}", self._cluster.logs)
         try:
@@ -227,9 +233,9 @@ def _latency(servers: str, records: Sequence[RawRecord], topic: str, copies: int
     sender = threading.Thread(target=send)
     sender.start()
     found: list[float] = []
-    end = time.monotonic() + len(records) * BATCH / MAINNET_RATE + 30
+    end = time.monotonic() + sum(record.transactions for record in records) / MAINNET_RATE + 30
     # The first second warms caches and connections.
-    warm_up = MAINNET_RATE // BATCH * copies
+    warm_up = MAINNET_RATE // records[0].transactions * copies
     expected = len(records) * copies
     arrived = 0
     while arrived < expected and time.monotonic() < end:
@@ -309,8 +315,11 @@ def measure(options: argparse.Namespace, tell: Callable[[str], None]) -> Figures
                 figures.throughputs.append(bench.workers(count))
             tell(f"latency at {MAINNET_RATE:,} transactions a second")
             after = records[-1].slot + 1000
-            figures.floor = bench.floor(options.seconds, after)
-            figures.latency = bench.latency(options.seconds, after + 100_000)
+            for batch in options.batches:
+                figures.floor[batch] = bench.floor(options.seconds, after, batch)
+                after += 100_000
+                figures.latency[batch] = bench.latency(options.seconds, after, batch)
+                after += 100_000
     tell("what the steps take")
     figures.parts = parts_of_a_record(records)
     return figures
@@ -357,14 +366,15 @@ def show(figures: Figures, console: Console) -> None:
         title=f"Latency at {MAINNET_RATE:,} transactions a second, ms", title_justify="left"
     )
     table.add_column("from produce to")
-    for column in ("records", "p50", "p90", "p99", "longest"):
+    for column in ("transactions a raw record", "records", "p50", "p90", "p99", "longest"):
         table.add_column(column, justify="right")
-    for name, found in (
-        ("the record of an empty hop", figures.floor),
-        ("each parsed record", figures.latency),
-    ):
-        shares = [f"{percentile(found, share):.1f}" for share in (50, 90, 99)]
-        table.add_row(name, f"{len(found):,}", *shares, f"{max(found):.1f}")
+    for batch, floor in figures.floor.items():
+        for name, found in (
+            ("the record of an empty hop", floor),
+            ("each parsed record", figures.latency[batch]),
+        ):
+            shares = [f"{percentile(found, share):.1f}" for share in (50, 90, 99)]
+            table.add_row(name, str(batch), f"{len(found):,}", *shares, f"{max(found):.1f}")
     console.print(table)
 
 
@@ -378,6 +388,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="processes")
     parser.add_argument("--sinks", nargs="*", default=["clickhouse", "lake"])
     parser.add_argument("--seconds", type=float, default=30, help="of the measurement of latency")
+    parser.add_argument(
+        "--batches",
+        type=int,
+        nargs="+",
+        default=[BATCH, 64],
+        help="transactions a raw record, where latency is measured",
+    )
     parser.add_argument("--folder", type=Path, help="where the data goes for the time being")
     parser.add_argument("--json", action="store_true", help="all figures, for machines")
     options = parser.parse_args(arguments)

@@ -44,12 +44,14 @@ class RawRecord:
     headers: list[tuple[str, str | bytes | None]]
 
 
-def simulated_records(count: int, *, first_slot: int = 400_000_000) -> list[RawRecord]:
-    """About `count` records of the simulated chain at mainnet's mix, 256 transactions each."""
+def simulated_records(
+    count: int, *, first_slot: int = 400_000_000, batch: int = BATCH
+) -> list[RawRecord]:
+    """About `count` records of the simulated chain at mainnet's mix, `batch` transactions each."""
     config = SimulatorConfig(seed=7, transactions_per_slot=SLOT, first_slot=first_slot)
     records: list[RawRecord] = []
     for block in Simulator(config).blocks(None):
-        batches = list(raw_batches(block, BATCH))
+        batches = list(raw_batches(block, batch))
         left = block.counts["transactions"]
         for seq, value in enumerate(batches):
             headers = RecordHeaders(
@@ -60,7 +62,7 @@ def simulated_records(count: int, *, first_slot: int = 400_000_000) -> list[RawR
                 first_seen_ns=time.time_ns(),
             )
             packed, listed = pack_record(value, headers)
-            size = min(left, BATCH)
+            size = min(left, batch)
             left -= size
             records.append(RawRecord(block.slot, seq, size, packed, [*listed]))
         if len(records) >= count:

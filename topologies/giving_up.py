@@ -12,9 +12,9 @@ def give_up(
     payload: bytes,
     error: Exception | str,
     *,
-    chain: str = "",
-    slot: int = 0,
-    seq: int = 0,
+    chain: str | None = None,
+    slot: int | None = None,
+    seq: int | None = None,
     position: int | None = None,
 ) -> Record:
     """The dead letter of `payload`, which came from `topic`; where its record was the runtime adds.
