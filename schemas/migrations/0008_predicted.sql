@@ -1,19 +1,6 @@
 -- MEV that could be taken (origin predicted): cycles that a transaction left, and what swaps stood to
 -- lose (kind exposure). The views of what happened leave both out.
 
-ALTER TABLE opportunities
-    ADD COLUMN IF NOT EXISTS market FixedString(32) COMMENT 'of a predicted cycle; of one between hubs none' AFTER actor,
-    ADD COLUMN IF NOT EXISTS input UInt64 CODEC(T64, LZ4) COMMENT 'of a predicted one: base units of the profit mint that go in' AFTER decimals,
-    ADD COLUMN IF NOT EXISTS opened UInt64 CODEC(T64, LZ4) COMMENT 'by how much the transaction before raised its profit; 0: not known' AFTER profit,
-    ADD COLUMN IF NOT EXISTS expiry_slot UInt64 CODEC(Delta, LZ4) COMMENT 'the last slot that a predicted one is told for' AFTER transactions,
-    MODIFY COLUMN exactness COMMENT 'of the loss, of a predicted one of its quotes: 0 there is none, 1 exact, 2 in range, 3 approximate',
-    MODIFY COLUMN kind COMMENT 'arbitrage, backrun, sandwich, liquidation, jit_liquidity, exposure',
-    MODIFY COLUMN fee COMMENT 'lamports, of the actor''s transactions, of a predicted one of one signature',
-    MODIFY COLUMN tip COMMENT 'lamports, of the actor''s transactions, of a predicted one the tip floor';
-
-ALTER TABLE opportunity_legs
-    ADD COLUMN IF NOT EXISTS origin LowCardinality(String) COMMENT 'observed, predicted' AFTER role;
-
 -- Predicted cycles. A backrun is one that gained nothing before the transaction of its target, the
 -- swap that it follows; `opened`: by how much that transaction raised the profit.
 CREATE VIEW IF NOT EXISTS v_predicted_all AS
