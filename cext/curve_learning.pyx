@@ -69,7 +69,8 @@ cdef bint curve_before(const Known* known, const Told* leg, Curve* before) noexc
         before.reserve[1 - leg.side] = leg.curve_out
         if known.model == SPL_SWAP:
             # Vaults are reserves.
-            if not leg.flags & RESERVES_KNOWN or leg.reserve_in < leg.amount_in:
+            if not leg.flags & RESERVES_KNOWN or leg.reserve_in < leg.amount_in or (
+                    leg.reserve_out + leg.amount_out < leg.amount_out):
                 return False
             before.reserve[leg.side] = leg.reserve_in - leg.amount_in
             before.reserve[1 - leg.side] = leg.reserve_out + leg.amount_out
@@ -328,7 +329,7 @@ cdef void learn_range(Known* known, const Told* leg) noexcept nogil:
             cut_rate(known, leg.net_in, leg.fee - 2 if leg.fee > 2 else 0, leg.fee, MILLION)
         curve.liquidity[0], curve.liquidity[1] = leg.liquidity[0], leg.liquidity[1]
         curve.exactness = IN_RANGE
-    elif leg.flags & FEE_TOLD:
+    elif leg.flags & FEE_TOLD and leg.amount_out + leg.fee >= leg.fee:
         if scaled and leg.flags & FEE_IN_OUTPUT:
             cut_rate(known, leg.amount_out + leg.fee, leg.fee, leg.fee, BILLION)
         elif leg.fee < net_in:

@@ -10,7 +10,7 @@ libraries/, orca-so/whirlpools math/, solana-program-library token-swap curve/, 
 pump-public-docs, MeteoraAg/damm-v2 curve, MeteoraAg/dlmm-sdk commons/.
 """
 
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 from typing import NamedTuple
 
@@ -116,7 +116,7 @@ def token_swap_out(
     over the vaults' shares. Fees are rounded down, but to 1 at least; the pool may take less than
     amount_in, because the output's new reserve is rounded up first. As a Swapped."""
     cdef uint64_t taken, out
-    if trade_rate > unit or owner_rate > unit or not curve_token_swap(
+    if unit == 0 or trade_rate > unit or owner_rate > unit or not curve_token_swap(
             reserve_in, reserve_out, amount_in, trade_rate, owner_rate, unit, &taken, &out):
         raise refused("token_swap")
     return Swapped(taken, out)
@@ -313,9 +313,10 @@ def bin_swap_in(price, uint64_t amount_out, uint32_t rate, *, bint x_in):
 
 
 def dlmm_fee_rate(
-    uint32_t base_factor, uint32_t bin_step, uint32_t base_fee_power=0,
+    uint32_t base_factor, uint32_t bin_step, uint8_t base_fee_power=0,
     uint32_t variable_fee_control=0, uint32_t volatility_accumulator=0):
     """Meteora DLMM: base and variable fee together in 1e-9, at most 10 %."""
     moved = int(volatility_accumulator) * int(bin_step)
-    base = int(base_factor) * int(bin_step) * 10 * 10**base_fee_power
+    cdef object power = base_fee_power   # an int of Python's: C's would not hold what it makes of 10
+    base = int(base_factor) * int(bin_step) * 10 * 10**power
     return min(base + -(-int(variable_fee_control) * moved**2 // 10**11), 10**8)

@@ -55,8 +55,8 @@ cdef class Markets:
         self.names = []
         self.vacant = []
         n = self.n_hubs = len(self.hubs)
-        if n > MAX_HUBS:
-            raise ValueError(f"at most {MAX_HUBS} hubs")
+        if n > MAX_HUBS or any(len(<bytes?>hub) != 32 for hub in self.hubs):
+            raise ValueError(f"at most {MAX_HUBS} hubs, 32 bytes each")
         self.values = <double*>calloc(n + 1, 8)
         self.direct = <double*>calloc(n * n + 1, 8)
         self.around = <double*>calloc(n * n + 1, 8)

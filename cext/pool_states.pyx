@@ -358,6 +358,8 @@ cdef class PoolStates:
             if c32[3, i] >= N_MODELS or c32[7, i] > BIN or c32[8, i] > APPROXIMATE or memcmp(
                     pair.keys + 32, pair.keys + 64, 32) == 0:
                 raise ValueError("a pool is none")
+            if c32[4, i] > c32[5, i]:
+                raise ValueError("a rate is above and below what it can be")
             pair.hash = pair_hash(&self.index, &pair)
             if index_find(&self.index, <char*>self.states, sizeof(State), &pair) != NO_ENTRY:
                 raise ValueError("a pool comes twice")

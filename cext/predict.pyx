@@ -514,6 +514,7 @@ cdef class Predictor(PoolStates):
         that right behind it, by the curve as a constant product of what it held."""
         cdef Fraction there, back
         cdef double a, b, keep_in, keep_out, x = <double>leg.net_in, y, z, gain, loss, value
+        cdef uint64_t lost
         cdef uint32_t near = self.markets.ends[2 * pool + leg.side]
         cdef uint32_t far = self.markets.ends[2 * pool + (leg.side ^ 1)]
         if near == NO_END or curve.kind == BIN or not (
@@ -537,7 +538,9 @@ cdef class Predictor(PoolStates):
         gain = a * y * keep_out / (b + y * keep_out) - x
         if not gain * value >= least or not gain < 4e18 or not loss < 4e18:
             return 0
+        # Where the curve gives more than came, nobody lost more than came.
+        lost = min(<uint64_t>max(floor(loss), 0.0), leg.amount_out)
         exposures.append(Exposure(
-            row, <int64_t>floor(gain), <int64_t>floor(loss), <int64_t>floor(min(gain * value, 4e18)),
+            row, <int64_t>floor(gain), lost, <int64_t>floor(min(gain * value, 4e18)),
             max(curve.exactness, APPROXIMATE if self.states[pool].withheld else 0)))
         return 0

@@ -69,6 +69,8 @@ cdef inline bint quote_range(
             return False
         out[0] = step.out
         return step.net_in + step.fee == amount
+    if c.rate[0] > 1_000_000_000:
+        return False
     if c.rate[1] >> side & 1:
         fee = curve_fee(amount, c.rate[0], 1_000_000_000)
     if fee > amount or not range_next(&held, root, amount - fee, side == 0, True, &end):

@@ -1,13 +1,22 @@
 """The fuzzer itself: repeatable, and near enough to real input to get past the first check."""
 
+import json
+from collections import Counter
 from random import Random
 
+import pytest
+from fuzz import chains
+from fuzz.graphs import GraphTarget
 from fuzz.mutate import Mutator
 from fuzz.oracle import Finding, parse
+from fuzz.quotes import QuotesTarget
 from fuzz.seeds import made_transactions
-from fuzz.worker import Target, attempt
+from fuzz.worker import TARGETS, Target, attempt
 from reference import compiled
 from reference.decoder import decode
+
+from mevstream.codecs.opportunities import Kind, OpportunityView, Origin
+from mevstream.topologies.chain import OPPORTUNITIES
 
 SEEDS = made_transactions()
 
@@ -62,3 +71,49 @@ def test_what_is_wrong_is_a_finding_and_so_is_what_nobody_announced() -> None:
     assert finding is not None
     assert "ZeroDivisionError" in finding.what
     assert finding.data == b"input"
+
+
+@pytest.mark.parametrize("made", TARGETS)
+def test_the_same_seed_gives_the_same_inputs(made: type[Target]) -> None:
+    one, two = made(Random(4)), made(Random(4))
+    assert [one.generate() for _ in range(3)] == [two.generate() for _ in range(3)]
+
+
+def test_changed_chains_still_have_opportunities() -> None:
+    """Half of the batches and more are read, with opportunities of every kind, observed and
+    predicted; and some snapshots are refused."""
+    target = chains.ChainsTarget(Random(5))
+    made: Counter[int] = Counter()
+    kinds: dict[int, set[int]] = {Origin.observed: set(), Origin.predicted: set()}
+    read = refused = 0
+    for _ in range(60):
+        data = target.generate()
+        stage = chains.new_stage()
+        for kind, part in chains.parts(data):
+            made[kind] += 1
+            if kind == chains.CHANGED_SNAPSHOT:
+                refused += target.changed(stage.snapshot(), part, data) is None
+            if kind != chains.BATCH:
+                continue
+            (record,) = stage(part)
+            if record.topic == OPPORTUNITIES:
+                read += 1
+                view = OpportunityView(record.value)
+                for origin, there in kinds.items():
+                    there.update(view.opp_kind[view.opp_origin == origin].tolist())
+    assert read > 0.6 * made[chains.BATCH]
+    assert 0 < refused < made[chains.CHANGED_SNAPSHOT] / 2
+    assert kinds[Origin.observed] == {*Kind} - {Kind.exposure}
+    assert kinds[Origin.predicted] == {Kind.arbitrage, Kind.backrun, Kind.exposure}
+
+
+def test_graphs_have_cycles() -> None:
+    target = GraphTarget(Random(6))
+    found = [target.cycles(json.loads(target.generate()), b"") for _ in range(100)]
+    assert sum(map(bool, found)) > 50
+
+
+def test_calls_are_answered_and_refused_in_fair_parts() -> None:
+    target = QuotesTarget(Random(7))
+    answered = Counter(target.answer(*json.loads(target.generate())) is None for _ in range(2000))
+    assert 500 < answered[True] < 1500

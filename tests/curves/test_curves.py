@@ -305,6 +305,21 @@ def test_dlmm_fee_rate(factor: int, step: int, power: int, control: int, moved: 
     assert curves.dlmm_fee_rate(factor, step, power, control, moved) == min(base + variable, 10**8)
 
 
+def test_a_fee_power_of_any_size() -> None:
+    for power in (18, 19, 32, 255):
+        assert curves.dlmm_fee_rate(1, 10**6, power, 10**6, 1) == 10**8
+    with pytest.raises(OverflowError):
+        curves.dlmm_fee_rate(1, 1, 256)
+
+
+def test_no_unit() -> None:
+    for quote in (curves.raydium_v4_out, curves.raydium_v4_in):
+        with pytest.raises(ValueError, match="refuse"):
+            quote(1000, 1000, 10, 0, 0)
+    with pytest.raises(ValueError, match="refuse"):
+        curves.token_swap_out(1000, 1000, 10, 0, 0, 0)
+
+
 @pytest.mark.parametrize("number", [-1, 2**64])
 def test_numbers_beyond_64_bits(number: int) -> None:
     for arguments in ((number, 1, 1), (1, number, 1), (1, 1, number)):

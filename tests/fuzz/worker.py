@@ -9,10 +9,13 @@ from random import Random
 from typing import Protocol
 
 import mevstream
+from fuzz.chains import ChainsTarget
 from fuzz.columns import ColumnsTarget, PartsTarget
 from fuzz.decoder import DecoderTarget
+from fuzz.graphs import GraphTarget
 from fuzz.journal import Journal, save, target_of
 from fuzz.oracle import Finding
+from fuzz.quotes import QuotesTarget
 from fuzz.sources import FramesTarget, SourcesTarget
 from fuzz.splitter import Base58Target, SplitTarget, TransactionInfoTarget
 
@@ -47,9 +50,12 @@ TARGETS: list[type[Target]] = [
     Base58Target,
     FramesTarget,
     SourcesTarget,
+    ChainsTarget,
+    GraphTarget,
+    QuotesTarget,
 ]
 # Turns out of a hundred that the decoder gets; the others share the rest.
-DECODER_SHARE = 70
+DECODER_SHARE = 60
 
 
 def attempt(target: Target, data: bytes) -> tuple[int, Finding | None]:

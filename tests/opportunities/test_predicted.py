@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mevstream.cext.predict import Hop, Prediction
 from mevstream.codecs.opportunities import Exactness, Kind, OpportunityView, Origin
-from mevstream.topologies.opportunities.predicted.cycles import Rules
+from mevstream.codecs.parsed import ParsedView
+from mevstream.topologies.opportunities.predicted.cycles import Rules, predicted
 from mevstream.topologies.opportunities.predicted.tips import LEAST_TIP, WINDOW, TipFloor
 from mevstream.topologies.parsed.market import open_split
 from opportunities.forecast import Row, alike, cycles, exposures, foreseen
@@ -199,6 +201,35 @@ def test_an_exposure_is_what_a_front_would_take() -> None:
     assert victim["got"] == alone - victim["loss"] == alone - row["victim_loss"]
     assert victim["wallet"] == key("victim")
     assert row["actor"] is None
+
+
+def test_nobody_loses_more_than_came() -> None:
+    """Where the curve gives more than the swap got."""
+    chain, (one, _) = Chain(), two_pools()
+    swap = one.swap(SOL, 3 * 10**10)
+    swap.amount_out = swap.trader_out = 5
+    chain.add(4, Tx("victim", [swap]))
+    (row,) = exposures(run(chain.batches()))
+    assert (row["victim_loss"], row["victim"][0]["got"], row["victim"][0]["loss"]) == (5, 0, 5)
+
+
+def test_the_last_slot_there_is() -> None:
+    chain, (one, two) = Chain(), two_pools()
+    seen(chain, 2**64 - 1, one, two)
+    chain.add(2**64 - 1, Tx("big", [one.swap(SOL, 4 * 10**10)]))
+    (row,) = cycles(run(chain.batches(block_time=None)))
+    assert row["expiry"] == 2**64 - 1
+
+
+@pytest.mark.parametrize("value", [1e300, float("inf")])
+def test_a_mint_that_is_worth_more_than_all(value: float) -> None:
+    chain, (one, _) = Chain(), two_pools()
+    chain.add(4, Tx("big", [one.swap(SOL, 4 * 10**10)]))
+    (message,) = chain.batches()
+    hop = Hop(key("one"), 0, key("X"), key("Y"), 6, 6, 1, 2)
+    found = Prediction(0, key("X"), [hop, hop], 1, 10**6, None, value, Exactness.exact)
+    (row,) = predicted(ParsedView(message), [found], Rules(), 0, key(SOL))
+    assert row.net == 2**62 - 1 - 5000
 
 
 # -- the tip floor --------------------------------------------------------------------------------

@@ -154,6 +154,17 @@ def test_a_slot_without_its_last_batch_ends_with_the_next() -> None:
     assert [one.kind for one in told(run(batches[:2]))] == ["backrun", "sandwich"]
 
 
+def test_sums_beyond_64_bits() -> None:
+    """The smallest number that there is, and not the end of the worker."""
+    chain = market()
+    for block in chain.slots.values():
+        for tx in block:
+            tx.fee = tx.tip = 2**64 - 1
+    found = told(run(chain.batches()))
+    assert [one.kind for one in found] == ["backrun", "backrun"]
+    assert {one.net for one in found} == {-(2**63)}
+
+
 def test_bad_input() -> None:
     stage = new_stage()
     (letter,) = stage(b"\xff\xff\xff")

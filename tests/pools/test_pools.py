@@ -14,6 +14,7 @@ from mevstream.cext import curves
 from mevstream.codecs.columns import NONE
 from mevstream.codecs.parsed import ParsedView, encode_parsed
 from mevstream.errors import InputError
+from mevstream.schemas.pools_pb2 import PoolSnapshot
 from mevstream.topologies.opportunities.pools import MODEL_OF, Pools
 
 Q64 = 1 << 64
@@ -228,3 +229,28 @@ def test_what_is_no_snapshot() -> None:
         with pytest.raises(InputError, match="PoolSnapshot"):
             pools.restore(bad)
         assert pools.snapshot() == good
+    # Legs would cut an empty interval, and look for a round rate in it.
+    state = PoolSnapshot.FromString(good)
+    state.pool_rate_low[0], state.pool_rate_high[0] = 10, 5
+    with pytest.raises(InputError, match="a rate is above and below"):
+        pools.restore(state.SerializeToString())
+
+
+def test_a_sum_that_no_vault_holds_is_no_reserve() -> None:
+    """Quoted by what the leg tells (1), or where it cannot be by where the one before left it."""
+    reserves = (10**12, 10**19)
+    legs: list[dict[str, int]] = []
+    for _ in range(2):
+        out = curves.token_swap_out(*reserves, 10**9, 25, 5).amount_out
+        reserves = (reserves[0] + 10**9, reserves[1] - out)
+        told = {"reserve_in": reserves[0], "reserve_out": reserves[1]}
+        legs.append({"side": 0, "mode": 0, "amount_in": 10**9, "amount_out": out, **told})
+        legs[-1]["flags"] = RESERVES
+    assert Pools().apply(view("orca_v2", legs)).checks["source"].tolist() == [0, 1]
+    legs[1]["amount_out"] = 2**64 - 1
+    assert Pools().apply(view("orca_v2", legs)).checks["source"].tolist() == [0, 2]
+
+
+def test_a_hub_that_is_no_key() -> None:
+    with pytest.raises(ValueError, match="32 bytes each"):
+        Pools(hubs=[bytes(31)])

@@ -346,8 +346,19 @@ class _Tables:
             "keys": _fixed(list(self._keys.rows), 32),
             "opp_id": _fixed(self._ids, 16),
             "tx_signature": _fixed(self._signatures, 64),
-            **{name: np.array(v, SCHEMA.columns[name]) for name, v in self._rows.items()},
+            **{name: _array(v, SCHEMA.columns[name]) for name, v in self._rows.items()},
         }
+
+
+def _array(values: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A column. Of sums that it has no room for, and that no real amounts come to, it tells the
+    largest number that it has."""
+    try:
+        return np.array(values, dtype)
+    except OverflowError:
+        limits = np.iinfo(dtype)
+        least = limits.min if limits.min else min(values)
+        return np.array([max(least, min(value, limits.max)) for value in values], dtype)
 
 
 def _fixed(items: list[bytes], width: int) -> NDArray[np.uint8]:

@@ -22,6 +22,7 @@ from mevstream.topologies.opportunities.observed.costs import costs_of
 from mevstream.topologies.opportunities.observed.losses import expected_without
 from mevstream.topologies.opportunities.observed.marks import Marks
 from mevstream.topologies.opportunities.observed.model import (
+    LARGEST_AMOUNT,
     Found,
     Leg,
     Place,
@@ -256,7 +257,7 @@ def _sandwich(pool: _Pool, trade: _Trade) -> Found | None:
     places = [Place(role, batches[leg.batch], leg.row) for leg, role in roles]
     position = {leg.number: i for i, (leg, _) in enumerate(roles)}
     victims = [
-        Victim(position[leg.number], leg.trader_out, amount, exactness)
+        Victim(position[leg.number], leg.trader_out, min(amount, LARGEST_AMOUNT), exactness)
         for leg, amount, exactness in lost
     ]
     front = batches[trade.fronts[0].batch]

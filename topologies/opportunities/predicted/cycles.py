@@ -13,6 +13,7 @@ from mevstream.cext.predict import Exposure, Hop, Prediction
 from mevstream.codecs.opportunities import Exactness, Kind
 from mevstream.codecs.parsed import ParsedView
 from mevstream.settings import Settings
+from mevstream.topologies.opportunities.observed.model import LARGEST_PROFIT
 
 SIGNATURE_FEE = 5_000
 """Lamports: the base fee of a transaction with one signature."""
@@ -94,7 +95,9 @@ def predicted(
         if not one.market and view.swap_replica[one.row]:
             continue  # between hubs: every partition has found it
         gross = one.profit
-        lamports = gross if one.hops[0].mint_in == sol else int(gross * one.value)
+        lamports = gross
+        if one.hops[0].mint_in != sol:
+            lamports = int(min(gross * one.value, LARGEST_PROFIT))
         net = lamports - SIGNATURE_FEE - tip
         if net <= rules.net:
             continue
