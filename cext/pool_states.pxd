@@ -7,6 +7,7 @@ from mevstream.cext.curve_learning cimport Known, Told
 from mevstream.cext.markets cimport Markets
 from mevstream.cext.pair_index cimport Index, Pair
 from mevstream.cext.quotes cimport Curve
+from mevstream.cext.recency cimport Recency
 
 cdef enum:
     # What a leg was quoted by (`source`).
@@ -14,6 +15,7 @@ cdef enum:
     BY_TOLD = 1            # what it tells of the state before it
     BY_TRACKED = 2         # where earlier legs left the pool
 
+# Headed as an Entry of recency.pxd.
 cdef struct State:
     Pair pair
     uint32_t older
@@ -40,7 +42,8 @@ cdef struct Check:
 
 cdef class PoolStates:
     cdef State* states
-    cdef uint32_t n, room, capacity, oldest, newest, serials
+    cdef uint32_t n, room, capacity, serials
+    cdef Recency order
     cdef Index index
     cdef Columns columns
     cdef readonly Markets markets
@@ -56,4 +59,3 @@ cdef class PoolStates:
     cdef uint32_t find(self, Pair* pair) noexcept nogil
     cdef uint32_t touch(self, const Pair* pair, uint32_t model) except? 0xFFFFFFFF
     cdef uint32_t add(self, const Pair* pair, uint32_t model) except? 0xFFFFFFFF
-    cdef void unlink(self, uint32_t i) noexcept nogil

@@ -25,6 +25,7 @@ from mevstream.cext.pair_index cimport (
     pair_hash,
 )
 from mevstream.cext.quotes cimport APPROXIMATE, BIN, UNKNOWN, Curve, root_of
+from mevstream.cext.recency cimport recency_init, recency_put, recency_take_out, recency_touch
 
 import os
 
@@ -77,7 +78,7 @@ cdef class PoolStates:
         if not 0 < capacity < 1 << 28:
             raise ValueError("no room for pools")
         self.capacity = capacity
-        self.oldest = self.newest = NO_ENTRY
+        recency_init(&self.order)
         self.markets = Markets(hubs)
         if not (index_init(&self.index, seed) and columns_init(&self.columns)):
             raise MemoryError
@@ -203,18 +204,8 @@ cdef class PoolStates:
         """The pool, the newest from now on."""
         cdef uint32_t i = index_find(&self.index, <char*>self.states, sizeof(State), pair)
         if i == NO_ENTRY:
-            i = self.add(pair, model)
-        elif i == self.newest:
-            return i
-        else:
-            self.unlink(i)
-        self.states[i].older = self.newest
-        self.states[i].newer = NO_ENTRY
-        if self.newest == NO_ENTRY:
-            self.oldest = i
-        else:
-            self.states[self.newest].newer = i
-        self.newest = i
+            return self.add(pair, model)
+        recency_touch(&self.order, <char*>self.states, sizeof(State), i)
         return i
 
     cdef uint32_t add(self, const Pair* pair, uint32_t model) except? 0xFFFFFFFF:
@@ -229,8 +220,8 @@ cdef class PoolStates:
             self.markets.make_room(room)
             self.room = room
         if self.n == self.capacity:
-            i = self.oldest
-            self.unlink(i)
+            i = self.order.oldest
+            recency_take_out(&self.order, <char*>self.states, sizeof(State), i)
             index_remove(&self.index, <char*>self.states, sizeof(State), i)
             self.markets.leave(i)
         else:
@@ -246,19 +237,9 @@ cdef class PoolStates:
         self.states[i].decimals[0] = self.states[i].decimals[1] = 255
         start_known(&self.states[i].known, model)
         index_put(&self.index, pair.hash, i)
+        recency_put(&self.order, <char*>self.states, sizeof(State), i)
         self.markets.enter(i, pair.keys)
         return i
-
-    cdef void unlink(self, uint32_t i) noexcept nogil:
-        cdef uint32_t older = self.states[i].older, newer = self.states[i].newer
-        if older == NO_ENTRY:
-            self.oldest = newer
-        else:
-            self.states[older].newer = newer
-        if newer == NO_ENTRY:
-            self.newest = older
-        else:
-            self.states[newer].older = older
 
     # -- state ------------------------------------------------------------------------------------
 
@@ -299,7 +280,7 @@ cdef class PoolStates:
         """(keys, columns): uint8 of shape (k, 32) and STATE_COLUMNS by name, the pool that was
         touched longest ago first, for `load`."""
         cdef Py_ssize_t n = self.n, i
-        cdef uint32_t at = self.oldest, k
+        cdef uint32_t at = self.order.oldest, k
         cdef const State* state
         cdef uint32_t[N_32] row32
         cdef uint64_t[N_64] row64

@@ -7,7 +7,6 @@ from mevstream.codecs.parsed import ParsedView
 
 SWAP_COLUMNS: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 POOL_COLUMNS: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-CANDLE_COLUMNS: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 Columns = dict[str, NDArray[Any]]
 

@@ -7,27 +7,43 @@ legs in the same order give the same columns.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.math cimport INFINITY, NAN, isnan
+from libc.math cimport INFINITY, NAN
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset
 
 from mevstream.cext.arrays cimport at32, at64, at_f64, memory
+from mevstream.cext.candles cimport (
+    NONE,
+    RESERVES_TOLD,
+    UNKNOWN_DECIMALS,
+    Candles,
+    Leg,
+    candles_add,
+    candles_clear,
+    candles_dump,
+    candles_free,
+    candles_init,
+    candles_load,
+    load_pair,
+    loaded,
+    named,
+    typed_arrays,
+    venue_name,
+)
 from mevstream.cext.columns cimport (
     MAX_NAMES,
     Columns,
     columns_free,
     columns_init,
     key_index,
-    name_column,
     transaction_room,
 )
+from mevstream.cext.memory cimport grow
 from mevstream.cext.pair_index cimport (
     NO_ENTRY,
-    PAIR_SIZE,
     Index,
     Pair,
-    index_clear,
     index_find,
     index_free,
     index_grow,
@@ -35,6 +51,13 @@ from mevstream.cext.pair_index cimport (
     index_put,
     index_remove,
     pair_hash,
+)
+from mevstream.cext.recency cimport (
+    Recency,
+    recency_init,
+    recency_put,
+    recency_take_out,
+    recency_touch,
 )
 from mevstream.cext.wire cimport mv_equal32
 
@@ -61,46 +84,11 @@ POOL_COLUMNS = (
     ("reserve_base", "reserve_quote", "reserve_slot", "slot", "count"),
     (),
 )
-CANDLE_COLUMNS = (
-    (
-        "pool",
-        "base",
-        "quote",
-        "venue",
-        "decimals_base",
-        "decimals_quote",
-        "swaps",
-        "buys",
-        "flags",
-    ),
-    (
-        "volume_base",
-        "volume_base_high",
-        "volume_quote",
-        "volume_quote_high",
-        "reserve_base",
-        "reserve_quote",
-    ),
-    (
-        "open",
-        "high",
-        "low",
-        "close",
-        "price_after",
-        "impact_max",
-        "impact_sum",
-        "impact_weight",
-    ),
-)
 
-cdef enum:
-    NONE = 0xFFFFFFFF
-    # swap_flags of schemas/features.proto
+cdef enum:   # swap_flags of schemas/features.proto
     BUY = 1
     PAIRED = 2
-    RESERVES_TOLD = 16
     RESERVES_KNOWN = 32
-    UNKNOWN_DECIMALS = 255
 
 cdef enum:   # SWAP_COLUMNS
     S_FLAGS, S_VENUE, S_POOL, S_BASE, S_QUOTE, S_DECIMALS_BASE, S_DECIMALS_QUOTE, S_32
@@ -118,29 +106,13 @@ cdef enum:   # POOL_COLUMNS behind the three keys
 cdef enum:
     P_RESERVE_BASE, P_RESERVE_QUOTE, P_RESERVE_SLOT, P_SLOT, P_COUNT, P_64
 
-cdef enum:   # CANDLE_COLUMNS behind the three keys
-    C_VENUE, C_DECIMALS_BASE, C_DECIMALS_QUOTE, C_SWAPS, C_BUYS, C_FLAGS, C_32
-
-cdef enum:
-    C_VOLUME_BASE, C_VOLUME_BASE_HIGH, C_VOLUME_QUOTE, C_VOLUME_QUOTE_HIGH
-    C_RESERVE_BASE, C_RESERVE_QUOTE, C_64
-
-cdef enum:
-    C_OPEN, C_HIGH, C_LOW, C_CLOSE, C_PRICE_AFTER, C_IMPACT_MAX, C_IMPACT_SUM, C_IMPACT_WEIGHT
-    C_F64
-
+# Headed as an Entry of recency.pxd.
 cdef struct Pool:
     Pair pair
-    uint32_t older     # neighbours in the order of the last touch
+    uint32_t older
     uint32_t newer
     uint32_t n32[P_32]
     uint64_t n64[P_64]
-
-cdef struct Candle:
-    Pair pair
-    uint32_t n32[C_32]
-    uint64_t n64[C_64]
-    double f64[C_F64]
 
 # The columns of a batch that are read, and those that are written.
 cdef struct Legs:
@@ -164,47 +136,9 @@ cdef struct Legs:
     uint64_t* n64
     double* f64
 
-# One leg, oriented.
-cdef struct Leg:
-    Pair pair
-    bint buy
-    bint told
-    uint32_t venue
-    uint32_t decimals_base
-    uint32_t decimals_quote
-    uint64_t base
-    uint64_t quote
-    uint64_t reserve_base
-    uint64_t reserve_quote
-    double price
-    double price_after
-    double impact
-
 
 cdef inline double price_or_nan(double value) noexcept nogil:
     return value if 0 < value < INFINITY else NAN
-
-
-cdef inline void add(uint64_t* sum_, uint64_t value) noexcept nogil:
-    """To 128 bits, low word first."""
-    sum_[0] += value
-    if sum_[0] < value:
-        sum_[1] += 1
-
-
-cdef arrays(columns, Py_ssize_t n):
-    return (
-        np.empty((len(columns[0]), n), np.uint32),
-        np.empty((len(columns[1]), n), np.uint64),
-        np.empty((len(columns[2]), n), np.float64),
-    )
-
-
-cdef dict named(names, values):
-    cdef dict columns = {}
-    for row, array in zip(names, values):
-        columns.update(zip(row, array))
-    return columns
 
 
 cdef class PoolTable:
@@ -216,11 +150,10 @@ cdef class PoolTable:
     """
 
     cdef Pool* pools
-    cdef uint32_t n_pools, room, capacity, oldest, newest
+    cdef uint32_t n_pools, room, capacity
+    cdef Recency order
     cdef Index index
-    cdef Candle* candles
-    cdef uint32_t n_candles, candle_room
-    cdef Index candle_index
+    cdef Candles candles
     cdef Columns columns
     cdef bytes quotes
     cdef const uint8_t* quote_keys
@@ -234,10 +167,10 @@ cdef class PoolTable:
         if len(self.quotes) != 32 * self.n_quotes or not 0 < capacity < 1 << 30:
             raise ValueError("a mint that is not 32 bytes, or no room for pools")
         self.capacity = capacity
-        self.oldest = self.newest = NO_ENTRY
+        recency_init(&self.order)
         if not (
             index_init(&self.index, seed)
-            and index_init(&self.candle_index, seed)
+            and candles_init(&self.candles, seed)
             and columns_init(&self.columns)
         ):
             raise MemoryError
@@ -245,9 +178,8 @@ cdef class PoolTable:
 
     def __dealloc__(self):
         free(self.pools)
-        free(self.candles)
+        candles_free(&self.candles)
         index_free(&self.index)
-        index_free(&self.candle_index)
         columns_free(&self.columns)
 
     def __len__(self):
@@ -298,7 +230,7 @@ cdef class PoolTable:
         cdef uint64_t slot = view.slot
         cdef Py_ssize_t n = view.n_swaps
         cdef bint ok
-        out = arrays(SWAP_COLUMNS, n)
+        out = typed_arrays(SWAP_COLUMNS, n)
         if n == 0:
             return named(SWAP_COLUMNS, out)
         legs.n = n
@@ -356,7 +288,7 @@ cdef class PoolTable:
                 n64[S_RESERVE_QUOTE * n] = pool.n64[P_RESERVE_QUOTE]
                 n64[S_RESERVE_SLOT * n] = pool.n64[P_RESERVE_SLOT]
                 n64[S_COUNT * n] = pool.n64[P_COUNT]
-                if candles and at32(legs.replica, i) == 0 and not self.count(&leg):
+                if candles and at32(legs.replica, i) == 0 and not candles_add(&self.candles, &leg):
                     return False
             legs.n32[S_FLAGS * n + i] = flags
         return True
@@ -375,7 +307,7 @@ cdef class PoolTable:
         leg.venue = NONE if venue == NONE else at32(legs.venues, venue)
         if leg.venue >= MAX_NAMES:
             leg.venue = NONE
-        n32[S_VENUE * n] = self.name(leg.venue)
+        n32[S_VENUE * n] = venue_name(&self.columns, leg.venue)
         n32[S_POOL * n] = NONE
         if pool != NONE:
             n32[S_POOL * n] = key_index(&self.columns, legs.keys + 32 * <size_t>pool)
@@ -434,9 +366,6 @@ cdef class PoolTable:
                 return i
         return self.n_quotes
 
-    cdef inline uint32_t name(self, uint32_t venue) noexcept nogil:
-        return NONE if venue == NONE else name_column(&self.columns, venue)
-
     # -- pools ------------------------------------------------------------------------------------
 
     cdef Pool* touch(self, const Pair* pair) noexcept nogil:
@@ -444,37 +373,23 @@ cdef class PoolTable:
         cdef uint32_t i = index_find(&self.index, <char*>self.pools, sizeof(Pool), pair)
         if i == NO_ENTRY:
             i = self.add_pool(pair)
-            if i == NO_ENTRY:
-                return NULL
-        elif i == self.newest:
-            return &self.pools[i]
-        else:
-            self.unlink(i)
-        self.pools[i].older = self.newest
-        self.pools[i].newer = NO_ENTRY
-        if self.newest == NO_ENTRY:
-            self.oldest = i
-        else:
-            self.pools[self.newest].newer = i
-        self.newest = i
+            return NULL if i == NO_ENTRY else &self.pools[i]
+        recency_touch(&self.order, <char*>self.pools, sizeof(Pool), i)
         return &self.pools[i]
 
     cdef uint32_t add_pool(self, const Pair* pair) noexcept nogil:
-        """An empty entry that is filed and not linked; NO_ENTRY without memory."""
+        """An empty entry, the newest; NO_ENTRY without memory."""
         cdef uint32_t i, room
-        cdef Pool* grown
         if self.n_pools == self.capacity:
-            i = self.oldest
-            self.unlink(i)
+            i = self.order.oldest
+            recency_take_out(&self.order, <char*>self.pools, sizeof(Pool), i)
             index_remove(&self.index, <char*>self.pools, sizeof(Pool), i)
         else:
             i = self.n_pools
             if i == self.room:
                 room = min(2 * self.room + 64, self.capacity)
-                grown = <Pool*>realloc(self.pools, room * sizeof(Pool))
-                if grown == NULL:
+                if not grow(<void**>&self.pools, room, sizeof(Pool)):
                     return NO_ENTRY
-                self.pools = grown
                 self.room = room
             if not index_grow(&self.index, <char*>self.pools, sizeof(Pool), i):
                 return NO_ENTRY
@@ -482,133 +397,30 @@ cdef class PoolTable:
         memset(&self.pools[i], 0, sizeof(Pool))
         self.pools[i].pair = pair[0]
         index_put(&self.index, pair.hash, i)
+        recency_put(&self.order, <char*>self.pools, sizeof(Pool), i)
         return i
-
-    cdef void unlink(self, uint32_t i) noexcept nogil:
-        cdef uint32_t older = self.pools[i].older, newer = self.pools[i].newer
-        if older == NO_ENTRY:
-            self.oldest = newer
-        else:
-            self.pools[older].newer = newer
-        if newer == NO_ENTRY:
-            self.newest = older
-        else:
-            self.pools[newer].older = older
 
     # -- candles ----------------------------------------------------------------------------------
 
-    cdef Candle* candle(self, const Pair* pair) noexcept nogil:
-        """The pair's candle of the open slot; NULL without memory."""
-        cdef uint32_t i = index_find(&self.candle_index, <char*>self.candles, sizeof(Candle), pair)
-        cdef uint32_t room
-        cdef Candle* grown
-        cdef int k
-        if i != NO_ENTRY:
-            return &self.candles[i]
-        i = self.n_candles
-        if i == self.candle_room:
-            room = 2 * self.candle_room + 64
-            grown = <Candle*>realloc(self.candles, room * sizeof(Candle))
-            if grown == NULL:
-                return NULL
-            self.candles = grown
-            self.candle_room = room
-        if not index_grow(&self.candle_index, <char*>self.candles, sizeof(Candle), i):
-            return NULL
-        self.n_candles += 1
-        memset(&self.candles[i], 0, sizeof(Candle))
-        self.candles[i].pair = pair[0]
-        self.candles[i].n32[C_VENUE] = NONE
-        self.candles[i].n32[C_DECIMALS_BASE] = UNKNOWN_DECIMALS
-        self.candles[i].n32[C_DECIMALS_QUOTE] = UNKNOWN_DECIMALS
-        for k in range(C_IMPACT_MAX + 1):
-            self.candles[i].f64[k] = NAN
-        index_put(&self.candle_index, pair.hash, i)
-        return &self.candles[i]
-
-    cdef bint count(self, const Leg* leg) noexcept nogil:
-        """Adds a leg to its candle; 0 without memory."""
-        cdef Candle* candle = self.candle(&leg.pair)
-        cdef double* f64
-        if candle == NULL:
-            return False
-        f64 = candle.f64
-        if leg.venue != NONE:
-            candle.n32[C_VENUE] = leg.venue
-        if leg.decimals_base != UNKNOWN_DECIMALS:
-            candle.n32[C_DECIMALS_BASE] = leg.decimals_base
-        if leg.decimals_quote != UNKNOWN_DECIMALS:
-            candle.n32[C_DECIMALS_QUOTE] = leg.decimals_quote
-        candle.n32[C_SWAPS] += 1
-        candle.n32[C_BUYS] += leg.buy
-        add(&candle.n64[C_VOLUME_BASE], leg.base)
-        add(&candle.n64[C_VOLUME_QUOTE], leg.quote)
-        if leg.told:
-            candle.n32[C_FLAGS] |= RESERVES_TOLD
-            candle.n64[C_RESERVE_BASE] = leg.reserve_base
-            candle.n64[C_RESERVE_QUOTE] = leg.reserve_quote
-        if not isnan(leg.price):
-            if isnan(f64[C_OPEN]):
-                f64[C_OPEN] = f64[C_HIGH] = f64[C_LOW] = leg.price
-            f64[C_HIGH] = max(f64[C_HIGH], leg.price)
-            f64[C_LOW] = min(f64[C_LOW], leg.price)
-            f64[C_CLOSE] = leg.price
-        if not isnan(leg.price_after):
-            f64[C_PRICE_AFTER] = leg.price_after
-        if not isnan(leg.impact):
-            if isnan(f64[C_IMPACT_MAX]) or leg.impact > f64[C_IMPACT_MAX]:
-                f64[C_IMPACT_MAX] = leg.impact
-            f64[C_IMPACT_SUM] += leg.impact * <double>leg.quote
-            f64[C_IMPACT_WEIGHT] += <double>leg.quote
-        return True
-
     def take_candles(self):
         """Ends the open slot: its candles as columns by name (CANDLE_COLUMNS); none are left."""
-        columns = self.dump_candles(True)
-        if self.n_candles:
-            self.n_candles = 0
-            index_clear(&self.candle_index)
+        columns = candles_dump(&self.candles, &self.columns, True)
+        candles_clear(&self.candles)
         return columns
 
     # -- state ------------------------------------------------------------------------------------
-
-    cdef dict dump_candles(self, bint name):
-        cdef Py_ssize_t n = self.n_candles, i
-        cdef int k
-        cdef Candle* candle
-        out = arrays(CANDLE_COLUMNS, n)
-        if n == 0:
-            return named(CANDLE_COLUMNS, out)
-        cdef uint32_t* n32 = <uint32_t*>memory(out[0], 4 * n, True)
-        cdef uint64_t* n64 = <uint64_t*>memory(out[1], 8 * n, True)
-        cdef double* f64 = <double*>memory(out[2], 8 * n, True)
-        for i in range(n):
-            candle = &self.candles[i]
-            for k in range(3):
-                n32[k * n + i] = key_index(&self.columns, candle.pair.keys + 32 * k)
-            for k in range(C_32):
-                n32[(3 + k) * n + i] = candle.n32[k]
-            if name:
-                n32[(3 + C_VENUE) * n + i] = self.name(candle.n32[C_VENUE])
-            for k in range(C_64):
-                n64[k * n + i] = candle.n64[k]
-            for k in range(C_F64):
-                f64[k * n + i] = candle.f64[k]
-        if self.columns.failed:
-            raise MemoryError
-        return named(CANDLE_COLUMNS, out)
 
     def dump(self):
         """(pools, candles): all there is, as columns by name (POOL_COLUMNS, the pool that was
         touched longest ago first; CANDLE_COLUMNS, with the codes of venues), for `load`. Starts a
         batch of its own."""
         cdef Py_ssize_t n = self.n_pools, i
-        cdef uint32_t at = self.oldest
+        cdef uint32_t at = self.order.oldest
         cdef int k
         cdef uint32_t* n32
         cdef uint64_t* n64
         self.begin()
-        out = arrays(POOL_COLUMNS, n)
+        out = typed_arrays(POOL_COLUMNS, n)
         if n:
             n32 = <uint32_t*>memory(out[0], 4 * n, True)
             n64 = <uint64_t*>memory(out[1], 8 * n, True)
@@ -620,54 +432,26 @@ cdef class PoolTable:
                 for k in range(P_64):
                     n64[k * n + i] = self.pools[at].n64[k]
                 at = self.pools[at].newer
-        return named(POOL_COLUMNS, out), self.dump_candles(False)
+        return named(POOL_COLUMNS, out), candles_dump(&self.candles, &self.columns, False)
 
     def load(self, keys, pools, candles):
         """Puts what `dump` gave into this table, which must be new; `keys` is uint8 of shape
         (k, 32). Raises ValueError for columns that cannot be from there."""
-        cdef Py_ssize_t n, i
-        cdef uint32_t n_keys = len(keys), key
-        cdef const uint8_t* key_data = memory(keys, 32 * <Py_ssize_t>n_keys)
+        cdef Py_ssize_t n = len(pools["pool"]), i
         cdef Pair pair
         cdef Pool* pool
-        cdef Candle* candle
         cdef int k
-        for names, columns, is_pool in (
-            (POOL_COLUMNS, pools, True), (CANDLE_COLUMNS, candles, False)
-        ):
-            n = len(columns["pool"])
-            n32 = np.array([columns[name] for name in names[0]], np.uint32)
-            n64 = np.array([columns[name] for name in names[1]], np.uint64)
-            f64 = np.array([columns[name] for name in names[2]], np.float64)
-            for i in range(n):
-                for k in range(3):
-                    key = n32[k, i]
-                    if key >= n_keys:
-                        raise ValueError(f"a pool or mint points outside {n_keys} keys")
-                    memcpy(pair.keys + 32 * k, key_data + 32 * <size_t>key, 32)
-                pair.hash = pair_hash(&self.index, &pair)
-                if is_pool:
-                    if index_find(&self.index, <char*>self.pools, sizeof(Pool), &pair) != NO_ENTRY:
-                        raise ValueError("a pool comes twice")
-                    pool = self.touch(&pair)
-                    if pool == NULL:
-                        raise MemoryError
-                    pool.n32[P_FLAGS] = n32[3 + P_FLAGS, i] & RESERVES_KNOWN
-                    for k in range(P_64):
-                        pool.n64[k] = n64[k, i]
-                else:
-                    if self.n_candles != <uint32_t>i:
-                        raise ValueError("a candle comes twice")
-                    candle = self.candle(&pair)
-                    if candle == NULL:
-                        raise MemoryError
-                    for k in range(C_32):
-                        candle.n32[k] = n32[3 + k, i]
-                    if candle.n32[C_VENUE] >= MAX_NAMES:
-                        candle.n32[C_VENUE] = NONE
-                    for k in range(C_64):
-                        candle.n64[k] = n64[k, i]
-                    for k in range(C_F64):
-                        candle.f64[k] = f64[k, i]
-        if self.n_candles != <uint32_t>len(candles["pool"]):
-            raise ValueError("a candle comes twice")
+        rows = loaded(POOL_COLUMNS, pools)
+        cdef const uint32_t[:, ::1] n32 = rows[0]
+        cdef const uint64_t[:, ::1] n64 = rows[1]
+        for i in range(n):
+            load_pair(&self.index, keys, &n32[0, i], n, &pair)
+            if index_find(&self.index, <char*>self.pools, sizeof(Pool), &pair) != NO_ENTRY:
+                raise ValueError("a pool comes twice")
+            pool = self.touch(&pair)
+            if pool == NULL:
+                raise MemoryError
+            pool.n32[P_FLAGS] = n32[3 + P_FLAGS, i] & RESERVES_KNOWN
+            for k in range(P_64):
+                pool.n64[k] = n64[k, i]
+        candles_load(&self.candles, keys, candles)

@@ -1,0 +1,1 @@
+CANDLE_COLUMNS: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
