@@ -105,6 +105,30 @@ class Refused(Consumer):
         return super().commit(*arguments, **options)
 
 
+class Dying(Consumer):
+    """The first of them gets a fatal error and does nothing any more."""
+
+    _first = True
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
+        self._on_error = settings["error_cb"]
+        self._dies_at = time.monotonic() + 6 if Dying._first else None
+        self._dead = False
+        Dying._first = False
+
+    def poll(self, *arguments: Any, **options: Any) -> Any:
+        if self._dies_at is not None and time.monotonic() > self._dies_at and not self._dead:
+            self._dead = True
+            self._on_error(KafkaError(KafkaError._FATAL, "the group id does not exist", True))
+        return None if self._dead else super().poll(*arguments, **options)
+
+    def commit(self, *arguments: Any, **options: Any) -> Any:
+        if self._dead:
+            raise KafkaException(KafkaError(KafkaError._FATAL))
+        return super().commit(*arguments, **options)
+
+
 def main() -> None:
     given = json.loads(sys.argv[1])
     logging.configure()
@@ -113,6 +137,8 @@ def main() -> None:
     if seconds := given.get("refuse_commits"):
         consumers.Consumer = Refused  # pyright: ignore[reportAttributeAccessIssue]
         runners.CommitWatch = partial(CommitWatch, seconds)  # pyright: ignore[reportAttributeAccessIssue]
+    if given.get("dies"):
+        consumers.Consumer = Dying  # pyright: ignore[reportAttributeAccessIssue]
     runner = SinkRunner(
         FileSink([given["topic"], *([dead] if given.get("read_dead") else [])], folder),
         given["servers"],

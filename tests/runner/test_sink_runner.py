@@ -240,12 +240,25 @@ def test_a_member_whose_commits_are_refused_joins_anew(scene: Scene) -> None:
     sink = scene.start(refuse_commits=2)
     sink.wait_for("partitions assigned")
     scene.send(1000, rate=200)
-    sink.wait_for("records come and commits are not taken: joining the group anew")
+    sink.wait_for("joining the group anew")
     scene.wait_all()
     wait(lambda: scene.committed() == scene.end_offsets(), "commits")
     scene.check_commits()
     assert sink.end() == 0
     assert len(sink.logs("sink started")) == 2
+
+
+def test_a_member_that_died_joins_anew(scene: Scene) -> None:
+    """After a fatal error the client does nothing any more. (Seen after a broker was killed: the
+    group did not exist, said the one that came back.)"""
+    sink = scene.start(dies=True)
+    scene.send(3000, rate=300)
+    scene.wait_all()
+    wait(lambda: scene.committed() == scene.end_offsets(), "commits")
+    scene.check_commits()
+    assert sink.end() == 0
+    [again] = sink.logs("joining the group anew")
+    assert again["reason"] == "the group id does not exist"
 
 
 def test_a_broker_that_is_away_does_not_keep_the_process(scene: Scene) -> None:

@@ -40,6 +40,7 @@ _REVOKE_SECONDS = 10.0
 _COMMIT_PAUSE = 0.5
 _CLOSE_SECONDS = 15.0
 _STUCK_SECONDS = 120.0
+_YOUNG_SECONDS = 5.0
 _TELL_SECONDS = 10.0
 _ERROR_SECONDS = 60.0
 
@@ -88,6 +89,9 @@ class SinkRunner(Generic[Item]):
         self._commit_after = 0.0
         self._commits = CommitWatch()
         self._joined = 0
+        self._joined_at = 0.0
+        # What ended the membership for good, if anything did: its client does nothing any more.
+        self._dead: str | None = None
         self._leaving = False
         self._kafka_error_at = 0.0
         # What the client said last, if nothing has come from the broker since.
@@ -125,8 +129,10 @@ class SinkRunner(Generic[Item]):
         self._join()
         try:
             while not stop():
-                if self._commits.refused:
-                    self._join_anew()
+                if self._dead is not None:
+                    self._join_anew(self._dead)
+                elif self._commits.refused:
+                    self._join_anew("records come and commits are not taken")
                 self._step()
             drained = self._drain()
         finally:
@@ -140,6 +146,7 @@ class SinkRunner(Generic[Item]):
 
     def _join(self) -> None:
         self._joined += 1
+        self._joined_at = time.monotonic()
         number = self._joined
 
         def current(method: Callable[..., None]) -> Callable[..., None]:
@@ -160,14 +167,15 @@ class SinkRunner(Generic[Item]):
         )
         self._log.info("sink started", group=self._group, topics=self._sink.topics)
 
-    def _join_anew(self) -> None:
-        """Leaves a membership behind that is dead without knowing (see `CommitWatch`)."""
-        self._log.error(
-            "records come and commits are not taken: joining the group anew",
-            seconds=self._commits.seconds,
-        )
+    def _join_anew(self, reason: str) -> None:
+        """Leaves a membership behind that is dead, or is so without knowing (see `CommitWatch`).
+        Raises MevstreamError where a new one died at once."""
+        if self._dead is not None and time.monotonic() - self._joined_at < _YOUNG_SECONDS:
+            raise MevstreamError(f"Kafka at {self._servers}: {self._dead}")
+        self._log.error("joining the group anew", reason=reason)
         self._lost(self._consumer, [TopicPartition(*place) for place in self._owned])
         self._committing = self._held_back = False
+        self._dead = None
         self._commits.answered()
         old = self._consumer
         self._join()
@@ -201,7 +209,7 @@ class SinkRunner(Generic[Item]):
     def _drain(self) -> bool:
         """Stores and commits what is held; False if the time was too short."""
         end = time.monotonic() + self._drain_seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end and self._dead is None:
             self._heartbeat.beat()
             self._settle()
             if self._storing is None and self._filling:
@@ -223,7 +231,7 @@ class SinkRunner(Generic[Item]):
     def _take(self, message: Message) -> None:
         error = message.error()
         if error is not None:
-            self._record_error(error)
+            self._client_error(error)
             return
         place = Place(message.topic() or "", message.partition() or 0)
         assignment = self._owned.get(place)
@@ -476,13 +484,11 @@ class SinkRunner(Generic[Item]):
 
     # -- health --------------------------------------------------------------------------------
 
-    def _record_error(self, error: KafkaError) -> None:
-        if error.fatal():
-            raise MevstreamError(f"Kafka at {self._servers}: {error.str()}")
-        self._client_error(error)
-
     def _client_error(self, error: KafkaError) -> None:
-        """The client goes on by itself; what it says is told once until it is over."""
+        """The client goes on by itself, if the error is not fatal; what it says is told once until
+        it is over."""
+        if error.fatal():
+            self._dead = error.str()
         if self._kafka_error is None:
             self._log.warning("kafka: error", error=error.str())
         self._kafka_error = error.str()
