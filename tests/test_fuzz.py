@@ -11,6 +11,7 @@ from fuzz.mutate import Mutator
 from fuzz.oracle import Finding, parse
 from fuzz.quotes import QuotesTarget
 from fuzz.seeds import made_transactions
+from fuzz.stages import OpportunitiesTarget
 from fuzz.worker import TARGETS, Target, attempt
 from reference import compiled
 from reference.decoder import decode
@@ -82,13 +83,13 @@ def test_the_same_seed_gives_the_same_inputs(made: type[Target]) -> None:
 def test_changed_chains_still_have_opportunities() -> None:
     """Half of the batches and more are read, with opportunities of every kind, observed and
     predicted; and some snapshots are refused."""
-    target = chains.ChainsTarget(Random(5))
+    target = OpportunitiesTarget(Random(5))
     made: Counter[int] = Counter()
     kinds: dict[int, set[int]] = {Origin.observed: set(), Origin.predicted: set()}
     read = refused = 0
     for _ in range(60):
         data = target.generate()
-        stage = chains.new_stage()
+        stage = target.new_stage()
         for kind, part in chains.parts(data):
             made[kind] += 1
             if kind == chains.CHANGED_SNAPSHOT:

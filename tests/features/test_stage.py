@@ -227,6 +227,12 @@ def test_bad_batches_are_dead_letters_and_change_nothing(error: str) -> None:
     assert stage.snapshot() == before
 
 
+def test_the_last_batch_that_can_be_numbered() -> None:
+    envelope = {"slot": 5, "blockhash": b"h" * 32, "seq": 2**32 - 1, "last": True}
+    (told,) = run(FeatureStage(), [batch(np.random.default_rng(1), envelope, 4)])
+    assert FeatureView(told).closed[0].batches_total == 2**32 - 1
+
+
 def test_forged_venues_are_bounded() -> None:
     stage = FeatureStage()
     for number in range(3):
@@ -264,3 +270,14 @@ def test_a_snapshot_that_is_none_is_refused(change: "object", error: str) -> Non
     with pytest.raises(InputError):
         stage.restore(before[:-5])
     assert stage.snapshot() == before
+
+
+def test_a_candle_of_a_venue_that_has_no_name() -> None:
+    stage = FeatureStage()
+    run(stage, [batch(np.random.default_rng(1), {"slot": 5, "blockhash": b"h" * 32}, 8)])
+    state = FeatureState.FromString(stage.snapshot())
+    state.candle_venue[0] = len(state.names)
+    with pytest.raises(InputError, match="candle_venue points outside its names"):
+        stage.restore(state.SerializeToString())
+    state.candle_venue[0] = 0xFFFFFFFF
+    stage.restore(state.SerializeToString())

@@ -1,4 +1,4 @@
-"""Target: the opportunities, over chains of ParsedBatch messages that no decoder would write.
+"""For the stages behind mev.parsed: chains of ParsedBatch messages that no decoder would write.
 
 What it starts from are chains of the simulator, with every kind of opportunity. Of these, values
 and rows are changed one by one, so that most of a batch still makes sense, then whole batches:
@@ -6,41 +6,31 @@ doubled, out of order, in place of others, cut off. In between the stage is inte
 goes on from a snapshot; or somebody has been at the snapshot.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cache
 from random import Random
 from struct import Struct
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 from simulator_truth.oracle import parsed_batches
 
 from fuzz.dictionary import INTEGERS
-from fuzz.mutate import flip_bytes, mutate_wire
+from fuzz.mutate import flip_bytes
 from fuzz.oracle import Finding
-from mevstream.cext.base58 import decode_sized
-from mevstream.cext.negative_cycles import negative_cycle
 from mevstream.codecs.columns import NONE
-from mevstream.codecs.opportunities import Kind, OpportunityView, Origin, Role
 from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
-from mevstream.schemas.opportunities_pb2 import OpportunityState
 from mevstream.schemas.parsed_pb2 import ParsedBatch
-from mevstream.schemas.pools_pb2 import PoolSnapshot
-from mevstream.settings import HUB_MINTS
-from mevstream.topologies.chain import OPPORTUNITIES, Record
+from mevstream.topologies.chain import DEAD_LETTER, Record, StatefulStage
 from mevstream.topologies.opportunities.pools import VENUES
-from mevstream.topologies.opportunities.predicted.cycles import Rules
-from mevstream.topologies.opportunities.stage import OpportunityStage
 from mevstream.topologies.raw.simulator import Simulator
 from mevstream.topologies.raw.simulator.agents.rates import MevConfig
 from mevstream.topologies.raw.simulator.config import SimulatorConfig
 
-HUBS = [decode_sized(mint, 32) for mint in HUB_MINTS]
-# All that brings anything is told, and of so few pools some are forgotten.
-RULES = Rules(exposure=0, tip=0)
-POOLS = 20
+StageT = TypeVar("StageT", bound=StatefulStage)
+
 SLOTS = 12
 
 # A chain as bytes: parts of a kind each. A snapshot is made where it stands, and changed by
@@ -177,57 +167,38 @@ def _change_envelope(batch: ParsedBatch, random: Random) -> None:
             batch.slot += 1 if batch.slot < 2**64 - 1 else 0
 
 
-def changed_snapshot(snapshot: bytes, random: Random) -> bytes:
-    """Values of the pools and of the batches in it, other fields, or bytes."""
-    state = OpportunityState.FromString(snapshot)
-    match random.randrange(5):
-        case 0 | 1:
-            pools = PoolSnapshot.FromString(state.pools)
-            change_columns(pools, random)
-            state.pools = pools.SerializeToString()
-        case 2 if state.batches:
-            at = random.randrange(len(state.batches))
-            batch = ParsedBatch.FromString(state.batches[at])
-            change_columns(batch, random)
-            state.batches[at] = batch.SerializeToString()
-        case 3:
-            state.since = random.choice((0, 1, 5, state.since + 1, 2**32 - 1))
-            state.slot = random.choice((*SLOT_NUMBERS, state.slot))
-            marks = bytearray(state.marks)
-            for at in range(0, len(marks), 8):
-                if random.random() < 0.2:
-                    marks[at : at + 8] = random.choice(INTEGERS).to_bytes(8, "little")
-            state.marks = bytes(marks)
-        case _:
-            changed: Any = mutate_wire(snapshot, OpportunityState.DESCRIPTOR, random)
-            return flip_bytes(changed, random) if random.random() < 0.2 else changed
-    return state.SerializeToString()
-
-
-# -- the target -----------------------------------------------------------------------------------
-
-
-def new_stage() -> OpportunityStage:
-    return OpportunityStage(HUBS, pools=POOLS, rules=RULES)
+# -- what is tried --------------------------------------------------------------------------------
 
 
 def answer(record: Record) -> tuple[str, bytes]:
     """What must be the same again; a dead letter tells when it was written, too."""
-    if record.topic == OPPORTUNITIES:
-        return record.topic, record.value
-    return record.topic, DeadLetter.FromString(record.value).error.encode()
+    if record.topic == DEAD_LETTER:
+        return record.topic, DeadLetter.FromString(record.value).error.encode()
+    return record.topic, record.value
 
 
-class ChainsTarget:
-    """The opportunity stage: nothing that it is given ends it, what it tells makes sense, and who
-    goes on from a snapshot tells the same."""
+class StageTarget(ABC, Generic[StageT]):
+    """A stage with a snapshot: nothing that it is given ends it, what it tells makes sense, and who
+    goes on from a snapshot tells the same. The input is a chain (`parts`)."""
 
-    name = "chains"
     inputs_a_turn = 1
 
     def __init__(self, random: Random) -> None:
         self.random = random
         self.chains = _chains()
+
+    @abstractmethod
+    def new_stage(self) -> StageT: ...
+
+    @abstractmethod
+    def changed_snapshot(self, snapshot: bytes, random: Random) -> bytes: ...
+
+    @abstractmethod
+    def judge(self, message: bytes, data: bytes) -> None:
+        """Raises Finding, with `data`, or InputError, for what cannot be."""
+
+    def look(self, stage: StageT) -> None:
+        """At what else there is in the end."""
 
     def generate(self) -> bytes:
         random = self.random
@@ -259,8 +230,8 @@ class ChainsTarget:
         return _PART.pack(kind, len(data)) + data
 
     def check(self, data: bytes) -> int:
-        stage, again = new_stage(), new_stage()
-        odd: OpportunityStage | None = None
+        stage, again = self.new_stage(), self.new_stage()
+        odd: StageT | None = None
         done = 0
         for kind, part in parts(data):
             done += 1
@@ -269,31 +240,29 @@ class ChainsTarget:
                 (retold,) = again(part)
                 if answer(told) != answer(retold):
                     raise Finding("something else after a restart", data)
-                if told.topic == OPPORTUNITIES:
-                    self._judge(told.value, data)
+                if told.topic != DEAD_LETTER:
+                    self.judge(told.value, data)
                 if odd is not None:
-                    (told,) = odd(part)
-                    if told.topic == OPPORTUNITIES:
-                        OpportunityView(told.value).validate()
+                    odd(part)
             elif kind == RESTART:
                 snapshot = again.snapshot()
                 if snapshot != stage.snapshot():
                     raise Finding("another snapshot after a restart", data)
-                again = new_stage()
+                again = self.new_stage()
                 again.restore(snapshot)
                 if again.snapshot() != snapshot:
                     raise Finding("a snapshot is not what was restored", data)
             elif kind == CHANGED_SNAPSHOT:
                 odd = self.changed(stage.snapshot(), part, data) or odd
         for one in (stage, odd or again):
-            negative_cycle(one.pools.graph()[0], passes=4)
+            self.look(one)
         return done
 
-    def changed(self, snapshot: bytes, seed: bytes, data: bytes) -> OpportunityStage | None:
+    def changed(self, snapshot: bytes, seed: bytes, data: bytes) -> StageT | None:
         """A stage that has taken a changed snapshot; None where it was refused."""
-        stage = new_stage()
+        stage = self.new_stage()
         stage.restore(snapshot)
-        changed = changed_snapshot(snapshot, Random(seed))
+        changed = self.changed_snapshot(snapshot, Random(seed))
         try:
             stage.restore(changed)
         except InputError as error:
@@ -307,28 +276,3 @@ class ChainsTarget:
         if stage.snapshot() != accepted:
             raise Finding("a snapshot is not what was restored", data)
         return stage
-
-    def _judge(self, message: bytes, data: bytes) -> None:
-        """What is told adds up."""
-        view = OpportunityView(message)
-        view.validate()
-        wrong = (view.opp_confidence < 0) | ~(view.opp_confidence <= 1)
-        if wrong.any():
-            raise Finding("a confidence that is none", data)
-        lost = np.maximum(view.victim_expected, view.victim_got) - view.victim_got
-        if (view.victim_loss != lost).any():
-            raise Finding("a loss that is not what is missing", data)
-        for row in np.flatnonzero(view.opp_origin == Origin.predicted).tolist():
-            profit, legs = int(view.opp_profit[row]), np.flatnonzero(view.leg_opp == row)
-            if view.opp_kind[row] == Kind.exposure:
-                if profit < 0 or view.opp_victim_loss[row] > view.leg_amount_out[legs[0]]:
-                    raise Finding("an exposure of more than there is", data)
-                continue
-            hops = legs[view.leg_role[legs] == Role.hop]
-            taken, given = view.leg_amount_in[hops], view.leg_amount_out[hops]
-            if (taken[1:] != given[:-1]).any() or taken[0] != view.opp_input[row]:
-                raise Finding("hops that do not follow one another", data)
-            if profit <= 0 or int(given[-1]) - int(taken[0]) != profit:
-                raise Finding("a profit that the hops do not make", data)
-            if (view.leg_mint_in[hops][1:] != view.leg_mint_out[hops][:-1]).any():
-                raise Finding("a cycle that is none", data)

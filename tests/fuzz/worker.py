@@ -9,7 +9,6 @@ from random import Random
 from typing import Protocol
 
 import mevstream
-from fuzz.chains import ChainsTarget
 from fuzz.columns import ColumnsTarget, PartsTarget
 from fuzz.decoder import DecoderTarget
 from fuzz.graphs import GraphTarget
@@ -18,6 +17,7 @@ from fuzz.oracle import Finding
 from fuzz.quotes import QuotesTarget
 from fuzz.sources import FramesTarget, SourcesTarget
 from fuzz.splitter import Base58Target, SplitTarget, TransactionInfoTarget
+from fuzz.stages import FeaturesTarget, OpportunitiesTarget
 
 # Findings of one kind that are written out: more of the same tell nothing new.
 KEPT_PER_KIND = 3
@@ -50,7 +50,8 @@ TARGETS: list[type[Target]] = [
     Base58Target,
     FramesTarget,
     SourcesTarget,
-    ChainsTarget,
+    OpportunitiesTarget,
+    FeaturesTarget,
     GraphTarget,
     QuotesTarget,
 ]

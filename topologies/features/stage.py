@@ -25,6 +25,7 @@ STATE_VERSION = 1
 # Names are those of the venue registry; more of them than this, or longer ones, can only be forged.
 _MAX_VENUES = 1024
 _MAX_VENUE_LENGTH = 64
+_MOST_BATCHES = 0xFFFFFFFF
 
 Columns = dict[str, NDArray[Any]]
 
@@ -90,9 +91,9 @@ class FeatureStage:
         swaps = table.swaps(view, venues, open_ is not None)
         if open_ is not None:
             open_.commitment = max(open_.commitment, view.commitment)  # pyright: ignore[reportAttributeAccessIssue]
-            open_.batches += 1
+            open_.batches = min(open_.batches + 1, _MOST_BATCHES)
             if view.last:
-                open_.batches_total = view.seq + 1
+                open_.batches_total = min(view.seq + 1, _MOST_BATCHES)
                 closed.append(open_)
                 candles.append(table.take_candles())
                 open_ = None
@@ -148,6 +149,9 @@ class FeatureStage:
         venues = {name: code for code, name in enumerate(message.names)}
         if not len(venues) == len(message.names) <= _MAX_VENUES:
             raise InputError("FeatureState: its names are not those of venues")
+        codes = columns["candle_venue"]
+        if (codes[codes != NONE] >= len(venues)).any():
+            raise InputError("FeatureState: candle_venue points outside its names")
         table = PoolTable(self._quotes, self._capacity)
         try:
             table.load(columns["keys"], _of("pool", columns), _of("candle", columns))
