@@ -17,6 +17,18 @@ cdef enum Model:
     DLMM = 9
     N_MODELS = 10
 
+# CPMM: the two shares of the fee that leave the pool.
+cdef struct Shares:
+    uint32_t low               # both together, 1e-6; not known while high is 0
+    uint32_t high
+    uint64_t splits            # bit k: that the smaller one is k per cent is ruled out
+    # Of the last leg, for the next one to tell what was taken: its fee (0: nothing to be told), the
+    # side that it entered, and the reserve there if nothing had been taken.
+    uint64_t fee
+    uint64_t untaken
+    uint32_t side
+    uint32_t creator           # 1: a fee of the pool's creator was seen, nothing is sure
+
 # Beside the curve, what the legs so far allow: a rate that no event tells (1e-6; DAMM v2 1e-9), a
 # bin step, a liquidity.
 cdef struct Known:
@@ -26,6 +38,7 @@ cdef struct Known:
     uint32_t bin_step
     uint64_t least[2]
     uint64_t most[2]
+    Shares shares
     Curve curve
 
 # A row of swap_*, with the side that it enters.
@@ -54,4 +67,8 @@ cdef bint curve_before(const Known* known, const Told* leg, Curve* before) noexc
 cdef bint same_place(const Curve* a, const Curve* b) noexcept nogil
 cdef bint predict(
     const Curve* before, const Told* leg, uint64_t* quoted, uint64_t* actual) noexcept nogil
+cdef uint32_t sure_of(
+    const Known* known, const Curve* before, int side, uint64_t amount, uint64_t out) noexcept nogil
+cdef uint32_t sure_of_leg(
+    const Known* known, const Curve* before, const Told* leg, uint64_t quoted) noexcept nogil
 cdef void learn(Known* known, const Told* leg) noexcept nogil

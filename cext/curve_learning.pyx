@@ -18,7 +18,7 @@ from mevstream.cext.curves cimport (
     u128_middle,
 )
 from mevstream.cext.model cimport (
-    EXACT_IN, EXACT_OUT, FEE_IN_OUTPUT, FEE_TOLD, NO_TICK, NONE, RESERVES_KNOWN,
+    CREATOR_FEE, EXACT_IN, EXACT_OUT, FEE_IN_OUTPUT, FEE_TOLD, NO_TICK, NONE, RESERVES_KNOWN,
 )
 from mevstream.cext.quotes cimport (
     APPROXIMATE, BIN, EXACT, IN_RANGE, PRODUCT, PUMP_CURVE, PUMP_SWAP, RANGE, RANGE_SCALED,
@@ -37,6 +37,8 @@ cdef enum:
     # Raydium CPMM: what the usual configuration takes out of the pool, of the fee in 1e-6.
     CPMM_PROTOCOL = 120_000
     CPMM_FUND = 40_000
+    PER_CENT = 10_000
+    SHARES_SETTLED = 100       # of an interval no wider one whole per cent is taken
     MAX_BIN_STEP = 500
 
 
@@ -81,6 +83,8 @@ cdef bint curve_before(const Known* known, const Told* leg, Curve* before) noexc
             before.rate[0] = V4_RATE
         elif known.model == CPMM:
             before.kind = PRODUCT
+            before.exactness = EXACT if (
+                settled(known, MILLION) and not known.shares.creator) else APPROXIMATE
         else:
             before.kind = PUMP_SWAP if known.model == PUMP_AMM else PUMP_CURVE
             before.exactness = EXACT
@@ -161,6 +165,47 @@ cdef bint predict(
         quoted[0] = step.net_in + step.fee
         return True
     return False
+
+
+# How sure a quote is: a liquidity that is only bounded is as good as a known one where its bounds
+# come to the same.
+
+cdef inline bint is_bounded(const Known* known, const Curve* before) noexcept nogil:
+    return before.exactness == IN_RANGE and known.model in (WHIRLPOOL, DAMM_V2) and (
+        known.least[0] != known.most[0] or known.least[1] != known.most[1])
+
+
+cdef uint32_t sure_of(
+    const Known* known, const Curve* before, int side, uint64_t amount, uint64_t out
+) noexcept nogil:
+    """The exactness of `out`, the quote of an amount on a side."""
+    cdef Curve curve = before[0]
+    cdef uint64_t least, most
+    if not is_bounded(known, before):
+        return before.exactness
+    curve.liquidity[0], curve.liquidity[1] = known.least[0], known.least[1]
+    if not quote(&curve, side, amount, &least):
+        return APPROXIMATE
+    curve.liquidity[0], curve.liquidity[1] = known.most[0], known.most[1]
+    if not quote(&curve, side, amount, &most):
+        return APPROXIMATE
+    return IN_RANGE if least == out and most == out else APPROXIMATE
+
+
+cdef uint32_t sure_of_leg(
+    const Known* known, const Curve* before, const Told* leg, uint64_t quoted) noexcept nogil:
+    """The exactness of what `predict` gave."""
+    cdef Curve curve = before[0]
+    cdef uint64_t least, most, actual
+    if not is_bounded(known, before):
+        return before.exactness
+    curve.liquidity[0], curve.liquidity[1] = known.least[0], known.least[1]
+    if not predict(&curve, leg, &least, &actual):
+        return APPROXIMATE
+    curve.liquidity[0], curve.liquidity[1] = known.most[0], known.most[1]
+    if not predict(&curve, leg, &most, &actual):
+        return APPROXIMATE
+    return IN_RANGE if least == quoted and most == quoted else APPROXIMATE
 
 
 # -- after it -------------------------------------------------------------------------------------
@@ -260,16 +305,106 @@ cdef void cut_liquidity(
     set_words(known.curve.liquidity, u128_middle(least, most))
 
 
+cdef inline uint64_t part(uint64_t fee, uint64_t share) noexcept nogil:
+    """A share of the fee in 1e-6, rounded down."""
+    return fee // MILLION * share + fee % MILLION * share // MILLION
+
+
+cdef bint whole_shares(const Shares* shares, uint32_t* both) noexcept nogil:
+    """Whether the legs leave one number of whole per cent for both shares together."""
+    both[0] = (shares.low + PER_CENT - 1) // PER_CENT * PER_CENT
+    return shares.high > 0 and shares.high - shares.low <= SHARES_SETTLED and (
+        both[0] <= shares.high)
+
+
+cdef void taken_of(
+    const Shares* shares, uint64_t fee, uint64_t* least, uint64_t* most) noexcept nogil:
+    """What leaves the pool of a fee, each share rounded down, by the shares that are possible."""
+    cdef uint32_t both, k
+    cdef uint64_t taken
+    if not whole_shares(shares, &both):
+        least[0] = part(fee, shares.low)
+        least[0] -= least[0] > 0   # both shares are rounded
+        most[0] = part(fee, shares.high if shares.high else MILLION)
+        return
+    least[0] = fee
+    most[0] = 0
+    for k in range(both // (2 * PER_CENT) + 1):
+        if not shares.splits >> k & 1:
+            taken = part(fee, k * PER_CENT) + part(fee, both - k * PER_CENT)
+            least[0] = min(least[0], taken)
+            most[0] = max(most[0], taken)
+
+
+cdef void cut_shares(Shares* shares, const Curve* left, const Curve* told) noexcept nogil:
+    """The reserves that a leg tells are those that the leg before it left: so much of its fee was
+    taken out of the pool. Shares that do not explain it are ruled out; what does not meet the
+    earlier legs begins anew."""
+    cdef uint64_t fee = shares.fee, now = told.reserve[shares.side], taken
+    cdef uint32_t low, high, both, k, ruled = 0
+    shares.fee = 0
+    if fee == 0 or told.reserve[1 - shares.side] != left.reserve[1 - shares.side] or (
+            now > shares.untaken or shares.untaken - now > fee):
+        return
+    taken = shares.untaken - now
+    # As in cut_rate; of two shares each is less than a unit too small.
+    low = <uint32_t>(<double>taken * MILLION / <double>fee * (1.0 - 1e-12))
+    high = 1 + <uint32_t>min(
+        (<double>taken + 2.0) * MILLION / <double>fee * (1.0 + 1e-12), MILLION - 1.0)
+    if shares.high > 0 and low <= shares.high and high >= shares.low:
+        low = max(low, shares.low)
+        high = min(high, shares.high)
+    else:
+        shares.splits = 0
+    shares.low = low
+    shares.high = high
+    if not whole_shares(shares, &both):
+        return
+    for k in range(both // (2 * PER_CENT) + 1):
+        if part(fee, k * PER_CENT) + part(fee, both - k * PER_CENT) != taken:
+            shares.splits |= <uint64_t>1 << k
+        ruled += shares.splits >> k & 1
+    if ruled == both // (2 * PER_CENT) + 1:
+        shares.low = shares.high = 0
+        shares.splits = 0
+
+
+cdef uint64_t take_shares(Known* known, const Told* leg, bint told) noexcept nogil:
+    """What of the leg's fee leaves the pool, and whether that is sure."""
+    cdef Shares* shares = &known.shares
+    cdef bint is_told = leg.flags & FEE_TOLD and not leg.flags & FEE_IN_OUTPUT
+    cdef uint64_t fee = leg.fee if is_told and leg.fee <= leg.net_in else curve_fee(
+        leg.net_in, known.curve.rate[0], MILLION)
+    cdef uint64_t least, most, usual
+    taken_of(shares, fee, &least, &most)
+    if shares.creator or (not is_told and not settled(known, MILLION)):
+        known.curve.exactness = APPROXIMATE
+    elif told:
+        shares.fee = fee
+        shares.side = leg.side
+        shares.untaken = known.curve.reserve[leg.side] + leg.net_in
+    if least < most:
+        known.curve.exactness = APPROXIMATE
+        usual = part(fee, CPMM_PROTOCOL) + part(fee, CPMM_FUND)
+        least = min(max(usual, least), most)
+    return least
+
+
 cdef void learn_product(Known* known, const Told* leg) noexcept nogil:
     cdef Curve before
     cdef bint told = curve_before(known, leg, &before) or (
         before.reserve[0] > 0 and before.reserve[1] > 0)
-    cdef uint64_t fee, left
+    cdef uint64_t left
     cdef Curve* curve = &known.curve
     if not told:
         before = curve[0]
         if before.reserve[0] == 0 or before.reserve[1] == 0:
             return
+    if known.model == CPMM:
+        if told:
+            cut_shares(&known.shares, curve, &before)
+        known.shares.fee = 0
+        known.shares.creator = known.shares.creator or leg.flags & CREATOR_FEE != 0
     if known.model == CPMM or known.model == SPL_SWAP:
         before.rate[0] = curve.rate[0]
         before.rate[1] = 0
@@ -278,7 +413,8 @@ cdef void learn_product(Known* known, const Told* leg) noexcept nogil:
         else:
             cut_rate_by_output(known, &before, leg)
         before.rate[0] = curve.rate[0]
-        before.exactness = EXACT if settled(known, MILLION) else APPROXIMATE
+        before.exactness = EXACT if settled(known, MILLION) and (
+            told or curve.exactness == EXACT) else APPROXIMATE
         if curve.rate[0] == NO_RATE:
             before.exactness = UNKNOWN
         if known.model == SPL_SWAP and known.rate_low <= ORCA_RATE + ORCA_OWNER_RATE <= (
@@ -290,8 +426,7 @@ cdef void learn_product(Known* known, const Told* leg) noexcept nogil:
     curve[0] = before
     left = leg.net_in
     if known.model == CPMM and curve.rate[0] != NO_RATE:
-        fee = curve_fee(leg.net_in, curve.rate[0], MILLION)
-        left -= fee * CPMM_PROTOCOL // MILLION + fee * CPMM_FUND // MILLION
+        left -= take_shares(known, leg, told)
     curve.reserve[leg.side] += left
     if curve.reserve[leg.side] < left or curve.reserve[1 - leg.side] < leg.amount_out:
         curve.exactness = UNKNOWN

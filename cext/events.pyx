@@ -12,10 +12,10 @@ from libc.string cimport memcmp, memset
 from mevstream.cext.liquidations cimport offer_liquidation
 from mevstream.cext.liquidity cimport offer_change
 from mevstream.cext.model cimport (
-    AMOUNTS_FROM_EVENT, EVENT_CONFIRMED, EVENT_DIFFERS, EVENT_LOG, EVENT_NONE, EVENT_RAY_LOG,
-    EVENT_READ, EVENT_SELF_CPI, FEE_IN_OUTPUT, FEE_TOLD, NO_ACCOUNT, NONE, RESERVES_KNOWN, ROUTER,
-    ROUTER_CONFIRMED, ROUTER_DIFFERS, SYSTEM, Decoded, Instruction, Leg, Program, SwapEvent,
-    TokenAccount, Transaction, curve_untold,
+    AMOUNTS_FROM_EVENT, CREATOR_FEE, EVENT_CONFIRMED, EVENT_DIFFERS, EVENT_LOG, EVENT_NONE,
+    EVENT_RAY_LOG, EVENT_READ, EVENT_SELF_CPI, FEE_IN_OUTPUT, FEE_TOLD, NO_ACCOUNT, NONE,
+    RESERVES_KNOWN, ROUTER, ROUTER_CONFIRMED, ROUTER_DIFFERS, SYSTEM, Decoded, Instruction, Leg,
+    Program, SwapEvent, TokenAccount, Transaction, curve_untold,
 )
 from mevstream.cext.parsing cimport LOG_MESSAGES
 from mevstream.cext.registry cimport discriminator, find_program, key_of
@@ -106,6 +106,8 @@ cdef void apply_event(Transaction* tx, Leg* leg, const SwapEvent* event) noexcep
         leg.flags |= FEE_TOLD
         if event.fee_in_output:
             leg.flags |= FEE_IN_OUTPUT
+        if event.has_creator_fee:
+            leg.flags |= CREATOR_FEE
     leg.price_after = event.price_after
     withheld = leg.curve.withheld_in
     leg.curve = event.curve

@@ -45,6 +45,7 @@ cdef enum LegFlag:
     FEE_TOLD = 32
     FEE_IN_OUTPUT = 64
     AMOUNTS_FROM_EVENT = 128
+    CREATOR_FEE = 256
 
 # Bits of Change.flags and Liquidation.flags: liquidity_flags and liquidation_flags in
 # schemas/parsed.proto, beside those above.
@@ -294,6 +295,7 @@ cdef struct SwapEvent:
     bint amounts_not_comparable
     bint has_fee
     bint fee_in_output
+    bint has_creator_fee
     double price_after         # NaN untold
     const uint8_t* mint_in     # where amounts come from the event alone
     const uint8_t* mint_out

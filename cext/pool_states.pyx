@@ -14,7 +14,7 @@ from mevstream.cext.arrays cimport memory
 from mevstream.cext.columns cimport columns_free, columns_init, key_index, transaction_room
 from mevstream.cext.curve_learning cimport (
     CLMM, DAMM_V2, DLMM, N_MODELS, PUMP_BONDING, WHIRLPOOL, Known, Told, curve_before,
-    learn, predict, same_place, start_known,
+    learn, predict, same_place, start_known, sure_of_leg,
 )
 from mevstream.cext.curves cimport tick_price, u128, u128_less
 from mevstream.cext.cycles cimport CycleGraph
@@ -41,17 +41,18 @@ STATE_COLUMNS = (
     (
         "pool", "mint_0", "mint_1", "model", "rate_low", "rate_high", "bin_step", "kind",
         "exactness", "rate_0", "rate_1", "rate_2", "tick", "venue", "decimals_0", "decimals_1",
-        "withheld",
+        "withheld", "share_low", "share_high", "fee_side", "creator_fee",
     ),
     (
         "slot", "count", "least", "least_high", "most", "most_high", "reserve_0", "reserve_1",
-        "root", "root_high", "liquidity", "liquidity_high",
+        "root", "root_high", "liquidity", "liquidity_high", "splits", "fee", "untaken",
     ),
 )
 
 cdef enum:
-    N_32 = 17
-    N_64 = 12
+    N_32 = 21
+    N_64 = 15
+    MILLION = 1_000_000
 
 
 cdef inline bint shift(uint64_t* words, const uint64_t* delta, bint add) noexcept nogil:
@@ -112,7 +113,7 @@ cdef class PoolStates:
         if (is_told or before.tracked) and predict(
                 &before.curve, leg, &check.quoted, &check.actual):
             check.source = BY_TOLD if is_told else BY_TRACKED
-            check.exactness = before.curve.exactness
+            check.exactness = sure_of_leg(known, &before.curve, leg, check.quoted)
         learn(known, leg)
         state.slot = slot
         state.count += 1
@@ -131,6 +132,7 @@ cdef class PoolStates:
         cdef Curve* curve = &known.curve
         cdef uint32_t k
         cdef bint fits = True
+        known.shares.fee = 0
         if curve.exactness == UNKNOWN or known.model == DLMM:
             return   # what a bin holds is not tracked
         if known.model not in (CLMM, WHIRLPOOL, DAMM_V2):
@@ -191,6 +193,7 @@ cdef class PoolStates:
             memset(curve.liquidity, 0, 16)
             memset(self.states[i].known.least, 0, 16)
             memset(self.states[i].known.most, 0, 16)
+            self.states[i].known.shares.fee = 0
             self.link(i)
 
     # -- the table --------------------------------------------------------------------------------
@@ -302,7 +305,11 @@ cdef class PoolStates:
             row32[12] = <uint32_t>state.known.curve.tick
             row32[13], row32[16] = state.venue, state.withheld
             row32[14], row32[15] = state.decimals[0], state.decimals[1]
+            row32[17], row32[18] = state.known.shares.low, state.known.shares.high
+            row32[19], row32[20] = state.known.shares.side, state.known.shares.creator
             row64[0], row64[1] = state.slot, state.count
+            row64[12], row64[13] = state.known.shares.splits, state.known.shares.fee
+            row64[14] = state.known.shares.untaken
             for k in range(2):
                 row64[2 + k] = state.known.least[k]
                 row64[4 + k] = state.known.most[k]
@@ -337,7 +344,8 @@ cdef class PoolStates:
                     raise ValueError(f"a pool or mint points outside {n_keys} keys")
                 memcpy(pair.keys + 32 * k, key_data + 32 * <size_t>c32[k, i], 32)
             if c32[3, i] >= N_MODELS or c32[7, i] > BIN or c32[8, i] > APPROXIMATE or memcmp(
-                    pair.keys + 32, pair.keys + 64, 32) == 0:
+                    pair.keys + 32, pair.keys + 64, 32) == 0 or (
+                    c32[17, i] > c32[18, i] or c32[18, i] > MILLION or c32[19, i] > 1):
                 raise ValueError("a pool is none")
             if c32[4, i] > c32[5, i]:
                 raise ValueError("a rate is above and below what it can be")
@@ -354,6 +362,10 @@ cdef class PoolStates:
             state.known.curve.tick = <int32_t>c32[12, i]
             state.venue, state.withheld = c32[13, i], c32[16, i]
             state.decimals[0], state.decimals[1] = c32[14, i], c32[15, i]
+            state.known.shares.low, state.known.shares.high = c32[17, i], c32[18, i]
+            state.known.shares.side, state.known.shares.creator = c32[19, i], c32[20, i] != 0
+            state.known.shares.splits, state.known.shares.fee = c64[12, i], c64[13, i]
+            state.known.shares.untaken = c64[14, i]
             state.slot, state.count = c64[0, i], c64[1, i]
             for k in range(2):
                 state.known.least[k] = c64[2 + k, i]

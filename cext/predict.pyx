@@ -11,7 +11,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy
 
 from mevstream.cext.arrays cimport at32, at64, memory
-from mevstream.cext.curve_learning cimport N_MODELS, NO_MODEL, Told
+from mevstream.cext.curve_learning cimport N_MODELS, NO_MODEL, Told, sure_of
 from mevstream.cext.markets cimport NO_END, Best
 from mevstream.cext.pair_index cimport NO_ENTRY, Pair, pair_hash
 from mevstream.cext.paths cimport MAX_HOPS, Path, hop, path_limit, path_settle
@@ -439,12 +439,13 @@ cdef class Predictor(PoolStates):
             if one != NULL:
                 row = max(row, one.row)
                 known = known and one.before.curve.exactness != UNKNOWN
-            exactness = max(exactness, state.known.curve.exactness)
             if state.withheld or state.known.curve.kind == BIN:
                 # Transfer fees that differ, rates that move with the price.
                 exactness = APPROXIMATE
             if not quote(&self.markets.curves[way >> 1], way & 1, given, &got):
                 return 0
+            exactness = max(exactness, sure_of(
+                &state.known, &self.markets.curves[way >> 1], way & 1, given, got))
             hops.append(Hop(
                 state.pair.keys[:32], state.venue,
                 state.pair.keys[32 + 32 * (way & 1):64 + 32 * (way & 1)],

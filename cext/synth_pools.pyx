@@ -71,6 +71,7 @@ cdef class Pools:
             pool.hub_is_sol = p.hub_is_sol
             pool.fee_rate = p.fee_rate
             pool.protocol_rate = p.protocol_rate
+            pool.fund_rate = p.fund_rate
             pool.lp_bps = p.lp_bps
             pool.protocol_bps = p.protocol_bps
             pool.creator_bps = p.creator_bps
@@ -181,7 +182,8 @@ cdef class Pools:
                 f[L_OUT] = synth_product_out(f[L_RESERVE_IN], f[L_RESERVE_OUT], amount - f[L_FEE])
             elif pool.venue == RAYDIUM_CPMM:
                 f[L_FEE] = synth_ceil_div(SYNTH_MUL(f[L_IN_NET], pool.fee_rate), 1000000)
-                f[L_PROTOCOL] = f[L_FEE] * pool.protocol_rate // 1000000
+                f[L_PROTOCOL] = (f[L_FEE] * pool.protocol_rate // 1000000
+                                 + f[L_FEE] * pool.fund_rate // 1000000)
                 f[L_OUT] = synth_product_out(f[L_RESERVE_IN], f[L_RESERVE_OUT],
                                              f[L_IN_NET] - f[L_FEE])
             elif pool.venue == DLMM:

@@ -168,6 +168,7 @@ cdef struct Pool:
     uint32_t transfer_fee_bps[2]
     uint32_t fee_rate          # 1e-6 (DLMM: 1e-9; Pump: bps of LP, protocol, creator below)
     uint32_t protocol_rate     # of the fee: CPMM 1e-6, others 1e-4
+    uint32_t fund_rate         # likewise, CPMM alone
     uint32_t lp_bps
     uint32_t protocol_bps
     uint32_t creator_bps

@@ -108,6 +108,7 @@ cdef EventVerdict read_cpmm(
     if n >= 161:
         event.has_fee = True
         event.fee = mv_u64(data + 153)
+        event.has_creator_fee = n >= 169 and mv_u64(data + 161) != 0
         if n >= 170 and data[169]:
             event.fee += mv_u64(data + 161)
     return EVENT_READ

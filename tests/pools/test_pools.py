@@ -15,11 +15,11 @@ from mevstream.codecs.columns import NONE
 from mevstream.codecs.parsed import ParsedView, encode_parsed
 from mevstream.errors import InputError
 from mevstream.schemas.pools_pb2 import PoolSnapshot
-from mevstream.topologies.opportunities.pools import MODEL_OF, Pools
+from mevstream.topologies.opportunities.pools import EXACT, MODEL_OF, SCHEMA, Pools
 
 Q64 = 1 << 64
 POOL, MINT_0, MINT_1 = (bytes([i]) * 32 for i in (7, 1, 2))
-EVENT, RESERVES, FEE_TOLD = 1, 16, 32
+EVENT, RESERVES, FEE_TOLD, CREATOR_FEE = 1, 16, 32, 256
 
 
 def words(name: str, value: int) -> dict[str, int]:
@@ -47,23 +47,35 @@ def view(venue: str, legs: list[dict[str, int]], **changed: list[int]) -> Parsed
 
 
 class Product:
-    """A CPMM pool, of whose fee 12 % and 4 % go elsewhere."""
+    """A CPMM pool, of whose fee two shares in 1e-6 go elsewhere; creator: a rate of the input in
+    1e-6, which the fee has in it and which goes, too."""
 
     venue = "raydium_cpmm"
 
-    def __init__(self, random: Random) -> None:
+    def __init__(
+        self,
+        random: Random,
+        shares: tuple[int, int] = (120_000, 40_000),
+        creator: int = 0,
+        told: bool = True,
+    ) -> None:
+        self.shares, self.creator, self.told = shares, creator, told
         self.reserves = [random.randrange(10**9, 10**13) for _ in range(2)]
         self.rate = random.choice([100, 2500, 4000, 10_000, 20_000])
 
     def leg(self, random: Random, side: int) -> dict[str, int]:
         amount = random.randrange(10**4, self.reserves[side] // 10)
         before = self.reserves[side], self.reserves[1 - side]
-        out = curves.cpmm_out(*before, amount, self.rate)
-        fee = -(-amount * self.rate // 10**6)
-        self.reserves[side] += amount - fee * 12 // 100 - fee * 4 // 100
+        rate = self.rate + self.creator
+        out = curves.cpmm_out(*before, amount, rate)
+        fee = -(-amount * rate // 10**6)
+        creators = fee * self.creator // rate
+        taken = creators + sum((fee - creators) * share // 10**6 for share in self.shares)
+        self.reserves[side] += amount - taken
         self.reserves[1 - side] -= out
-        told = {"curve_in": before[0], "curve_out": before[1], "fee": fee}
-        return {"amount_in": amount, "amount_out": out, "flags": EVENT | FEE_TOLD, **told}
+        flags = EVENT | (FEE_TOLD if self.told else 0) | (CREATOR_FEE if self.creator else 0)
+        told = {"curve_in": before[0], "curve_out": before[1], "fee": fee if self.told else 0}
+        return {"amount_in": amount, "amount_out": out, "flags": flags, **told}
 
 
 class Range:
@@ -143,6 +155,73 @@ def test_what_no_event_tells_is_learned(kind: str, seed: int) -> None:
         assert (off[6:] <= 2 + 2 * largest // smallest).all()
     else:
         assert (off[6:] == 0).all()
+
+
+def left(pools: Pools) -> tuple[int, list[int]]:
+    """Exactness and reserves of the only pool."""
+    _, columns = SCHEMA.read(pools.snapshot())
+    (exactness,) = columns["pool_exactness"].tolist()
+    return exactness, [int(columns[f"pool_reserve_{side}"][0]) for side in range(2)]
+
+
+def exact_legs(pool: Product, random: Random, n: int = 60) -> int:
+    """How often the pool is called exact behind its own leg, which it has to be then."""
+    pools, exact = Pools(), 0
+    for _ in range(n):
+        side = random.randrange(2)
+        pools.apply(view(pool.venue, [{**pool.leg(random, side), "side": side, "mode": 0}]))
+        exactness, reserves = left(pools)
+        if exactness == EXACT:
+            exact += 1
+            assert reserves == pool.reserves
+    return exact
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    shares=st.sampled_from([(120_000, 40_000), (250_000, 50_000), (160_000, 0), (0, 0)])
+    | st.tuples(st.integers(0, 50), st.integers(0, 50)).map(lambda n: (n[0] * 10**4, n[1] * 10**4)),
+    told=st.booleans(),
+)
+def test_what_leaves_the_pool_of_its_fees_is_learned(
+    seed: int, shares: tuple[int, int], told: bool
+) -> None:
+    random = Random(seed)
+    assert exact_legs(Product(random, shares, told=told), random) >= 30
+
+
+@given(
+    seed=st.integers(0, 2**32), shares=st.tuples(*[st.integers(0, 500_000)] * 2), told=st.booleans()
+)
+def test_shares_of_no_whole_per_cent_are_never_taken_for_some(
+    seed: int, shares: tuple[int, int], told: bool
+) -> None:
+    random = Random(seed)
+    exact_legs(Product(random, shares, told=told), random, 30)
+
+
+def test_shares_that_change_are_learned_anew() -> None:
+    random = Random(5)
+    pool = Product(random)
+    assert exact_legs(pool, random) > 30
+    pools, exactness = Pools(), 0
+    wrong: list[int] = []
+    for number in range(120):
+        if number == 60:
+            pool.shares = (100_000, 60_000)
+        side = random.randrange(2)
+        pools.apply(view(pool.venue, [{**pool.leg(random, side), "side": side, "mode": 0}]))
+        exactness, reserves = left(pools)
+        if exactness == EXACT and reserves != pool.reserves:
+            wrong.append(number)
+    # Only a leg whose fee they part in another way tells.
+    assert wrong == [60] or len(wrong) < 4
+    assert exactness == EXACT
+
+
+def test_with_a_fee_of_the_creator_nothing_is_sure() -> None:
+    random = Random(4)
+    assert exact_legs(Product(random, creator=500), random) == 0
 
 
 def test_liquidity_that_came_between_is_drift() -> None:

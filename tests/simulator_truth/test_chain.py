@@ -20,7 +20,7 @@ from mevstream.topologies.raw.simulator.programs import VENUE_NAMES
 from .conftest import Chain, config
 
 # SHA-256 of 20 blocks of seed 5 without agents.
-OF_OLD = "7e023519efd5dee33e8eca156b41b64647894d2c2959d974f155caac369c0805"
+OF_OLD = "bc2d20abf66594acd6295b174c28cbb3d4e875fe68c7e553d8150dbc02183a3f"
 
 
 def test_without_agents_a_seed_gives_what_it_always_gave():

@@ -46,6 +46,7 @@ class Pool:
     hub_is_sol: bool
     fee_rate: int = 0
     protocol_rate: int = 0
+    fund_rate: int = 0
     lp_bps: int = 0
     protocol_bps: int = 0
     creator_bps: int = 0

@@ -27,6 +27,9 @@ USDC_PER_SOL = 150
 TABLE_SIZE = 256
 TEMP_SEED = "mevstream-simulated-wrapped-sol"
 N_WHALES = 8
+# Raydium CPMM: rates of the fee, and of the protocol's and the fund's share of it, 1e-6. The usual
+# shares, and others as forks have them.
+CPMM_CONFIGS = ((2_500, 120_000, 40_000), (10_000, 120_000, 40_000), (20_000, 250_000, 50_000))
 # Wallets of agents, per group: attackers, their other wallets, arbitrageurs, traders who get
 # hurt, market makers, liquidity providers, liquidators.
 ROLES = {"attacker": 6, "partner": 6, "bot": 8, "taker": 16, "maker": 3, "provider": 2,
@@ -281,7 +284,7 @@ class World:
             transfer_fee_bps=(mints[0].fee_bps, mints[1].fee_bps),
         )  # fmt: skip
         if venue is Venue.RAYDIUM_CPMM:
-            pool.fee_rate, pool.protocol_rate = rng.choice((2500, 10_000, 20_000)), 160_000
+            pool.fee_rate, pool.protocol_rate, pool.fund_rate = rng.choice(CPMM_CONFIGS)
         elif venue in (Venue.RAYDIUM_CLMM, Venue.WHIRLPOOL):
             pool.fee_rate = rng.choice((100, 500, 2500, 3000))
             pool.protocol_rate = 1200 if venue is Venue.RAYDIUM_CLMM else 1300

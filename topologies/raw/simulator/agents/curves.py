@@ -94,6 +94,7 @@ class PoolModel:
             case Venue.RAYDIUM_CPMM:
                 fee = _ceil(net * pool.fee_rate, 1_000_000)
                 owed = fee * pool.protocol_rate // 1_000_000
+                owed += fee * pool.fund_rate // 1_000_000
                 out = self._product(side, net - fee, net - owed)
             case Venue.DLMM:
                 out = self._bins(side, net)
