@@ -1,6 +1,7 @@
 """Opportunities as the columns of an OpportunityBatch."""
 
 import hashlib
+import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from mevstream.codecs.opportunities import SCHEMA, Exactness, Kind, Origin, Role
 from mevstream.codecs.parsed import ParsedView
 from mevstream.topologies.opportunities.observed.costs import costs_of
 from mevstream.topologies.opportunities.observed.model import (
+    LEG_COLUMNS,
     Found,
     Piece,
     Place,
@@ -44,6 +46,8 @@ _SUPPORT = bits.NEIGHBOURS | bits.SAME_TOKENS | bits.EXACT_LOSS | bits.FROM_BALA
 # How sure a predicted one is, by how its pools are quoted: somebody may always come first.
 _PREDICTED = {Exactness.exact: 0.9, Exactness.in_range: 0.7, Exactness.approximate: 0.3}
 
+_NUMBERS = struct.Struct("<5Q")
+
 Columns = dict[str, NDArray[Any]]
 
 
@@ -60,12 +64,8 @@ def opportunity_id(
     """16 bytes: BLAKE2b of the signature, then slot, outer, inner, kind and origin as little-endian
     u64, the chain's name, and where it is predicted the key of the market, of an exposure that of
     the pool. The same opportunity has the same id whenever it is found."""
-    digest = hashlib.blake2b(signature, digest_size=16)
-    for number in (slot, outer, inner, kind, origin):
-        digest.update(number.to_bytes(8, "little"))
-    digest.update(chain.encode())
-    digest.update(market)
-    return digest.digest()
+    numbers = _NUMBERS.pack(slot, outer, inner, kind, origin)
+    return hashlib.blake2b(signature + numbers + chain.encode() + market, digest_size=16).digest()
 
 
 def confidence(kind: Kind, reasons: int) -> float:
@@ -93,273 +93,395 @@ def columns_of(
     return tables.finish()
 
 
-class _Keys:
-    """The key table that is being made."""
-
-    def __init__(self) -> None:
-        self.rows: dict[bytes, int] = {}
-
-    def row(self, key: bytes) -> int:
-        return self.rows.setdefault(key, len(self.rows))
-
-    def of(self, view: ParsedView, index: int) -> int:
-        return NONE if index == NONE else self.row(view.keys[index].tobytes())
+def _fitting(value: Any, dtype: np.dtype[Any]) -> Any:
+    if dtype.kind == "f":
+        return value
+    limits = np.iinfo(dtype)
+    return max(limits.min, min(value, limits.max)) if limits.min else min(value, limits.max)
 
 
-# Columns of a leg that refer to the keys of its batch, and to the names.
-_KEYS = ("pool", "trader", "mint_in", "mint_out")
-_NAMES = ("venue", "router")
+class _Layout:
+    """The rows of one table as they are collected: packed one by one, in this order of columns."""
+
+    def __init__(self, table: str, columns: Sequence[str]) -> None:
+        types = [SCHEMA.columns[f"{table}_{column}"] for column in columns]
+        self._pack = struct.Struct("<" + "".join(_CODES[type_] for type_ in types)).pack
+        self._types = types
+        self._names = [f"{table}_{column}" for column in columns]
+        self._row = np.dtype(list(zip(self._names, types, strict=True)))
+        missing = {name for name in SCHEMA.columns if name.startswith(f"{table}_")}
+        missing -= {*self._names, "opp_id", "tx_signature"}
+        if missing:
+            raise ValueError(f"no {', '.join(sorted(missing))}")
+
+    def pack(self, *values: Any) -> bytes:
+        """A row. Of sums that a column has no room for, and that no real amounts come to, it tells
+        the largest number that it has."""
+        try:
+            return self._pack(*values)
+        except struct.error:
+            return self._pack(*map(_fitting, values, self._types))
+
+    def columns(self, rows: Iterable[bytes]) -> Columns:
+        table = np.frombuffer(b"".join(rows), self._row)
+        return {name: table[name] for name in self._names}
+
+
+_CODES = {
+    np.dtype("<u4"): "I",
+    np.dtype("<u8"): "Q",
+    np.dtype("<i8"): "q",
+    np.dtype("<f4"): "f",
+}
+
+_OPP = _Layout(
+    "opp",
+    (
+        *("kind", "origin", "actor", "profit_mint", "decimals", "reasons", "exactness"),
+        *("first_tx", "last_tx", "outer", "inner", "transactions", "tip_payer", "precedence"),
+        *("profit", "net_lamports", "fee", "tip", "victim_loss", "confidence"),
+        *("market", "input", "opened", "expiry"),
+    ),
+)
+_LEG = _Layout("leg", ("opp", "tx", "role", *LEG_COLUMNS))
+_VICTIM = _Layout(
+    "victim", ("opp", "leg", "wallet", "mint", "exactness", "got", "expected", "loss")
+)
+_TX = _Layout("tx", ("slot", "index", "payer", "fee", "tip", "blockhash"))
+
+# Places in LEG_COLUMNS.
+_POOL, _MINT_IN, _MINT_OUT, _DECIMALS_IN = 5, 7, 8, 9
+_AMOUNT_IN, _AMOUNT_OUT = 11, 12
+
+
+class _Source:
+    """One batch that rows are taken from: where its keys, names and transactions are in the tables
+    that are being made."""
+
+    __slots__ = ("_keys", "_legs", "_names", "_tables", "_txs", "view")
+
+    def __init__(self, tables: "_Tables", view: ParsedView) -> None:
+        self.view = view
+        self._tables = tables
+        self._legs = [getattr(view, f"swap_{column}").item for column in LEG_COLUMNS]
+        self._keys = {NONE: NONE}
+        self._names = {NONE: NONE}
+        self._txs: dict[int, int] = {}
+
+    def key(self, index: int) -> int:
+        row = self._keys.get(index)
+        if row is None:
+            row = self._keys[index] = self._tables.key(self.view.keys[index].tobytes())
+        return row
+
+    def name(self, index: int) -> int:
+        row = self._names.get(index)
+        if row is None:
+            row = self._names[index] = self._tables.name(self.view.names[index])
+        return row
+
+    def leg(self, piece: Piece) -> list[int]:
+        """LEG_COLUMNS, with rows of the batch's own keys and names."""
+        if isinstance(piece, Place):
+            row = piece.row
+            return [item(row) for item in self._legs]
+        columns = piece.columns()
+        return [columns[name] for name in LEG_COLUMNS]
+
+    def tx(self, tx: int) -> int:
+        row = self._txs.get(tx)
+        if row is None:
+            row = self._txs[tx] = self._tables.add_tx(self, tx)
+        return row
+
+    def payer(self, tx: int) -> int:
+        return self.key(self.view.tx_payer.item(tx))
 
 
 class _Tables:
     def __init__(self) -> None:
-        self._keys = _Keys()
+        self._keys: dict[bytes, int] = {}
         self._names: dict[str, int] = {}
-        self._rows: dict[str, list[Any]] = {}
-        self._txs: dict[tuple[int, int], int] = {}
+        self._opps: list[bytes] = []
+        self._legs: list[bytes] = []
+        self._victims: list[bytes] = []
+        self._txs: list[bytes] = []
         self._signatures: list[bytes] = []
         self._ids: list[bytes] = []
-        self._legs = 0
-        # The views, that what is told by their addresses stays theirs.
-        self._views: list[ParsedView] = []
+        # By the address of their view, which they keep.
+        self._sources: dict[int, _Source] = {}
 
-    def _put(self, table: str, **values: Any) -> None:
-        for name, value in values.items():
-            self._rows.setdefault(f"{table}_{name}", []).append(value)
+    def key(self, key: bytes) -> int:
+        return self._keys.setdefault(key, len(self._keys))
 
-    def add(self, found: Found) -> None:
-        number = len(self._ids)
-        first = found.legs[found.own]
-        view, path = first.view, first.columns()
-        own = transactions(found.legs, OWN_ROLES)
-        costs = costs_of(own)
-        start = self._legs
-        for place in found.legs:
-            self._leg(number, place)
-        reasons = found.reasons
-        self._put(
-            "opp",
-            kind=found.kind,
-            origin=found.origin,
-            actor=self._keys.of(view, int(view.tx_payer[first.tx])),
-            profit_mint=self._keys.of(view, found.mint),
-            decimals=found.decimals,
-            reasons=reasons,
-            exactness=max((v.exactness for v in found.victims), default=Exactness.none),
-            first_tx=self._tx(*own[0]),
-            last_tx=self._tx(*own[-1]),
-            outer=path["outer"],
-            inner=path["inner"],
-            transactions=len(own),
-            tip_payer=self._tip_payer(own),
-            precedence=found.precedence,
-            profit=found.profit,
-            net_lamports=found.net_lamports or 0,
-            fee=costs.fee,
-            tip=costs.tip,
-            victim_loss=sum(victim.loss for victim in found.victims),
-            confidence=confidence(found.kind, reasons),
-            market=NONE,
-            input=0,
-            opened=0,
-            expiry=0,
-        )
-        self._ids.append(self._id(found, first, path))
-        for victim in found.victims:
-            place = found.legs[victim.leg]
-            self._put(
-                "victim",
-                opp=number,
-                leg=start + victim.leg,
-                wallet=self._keys.of(place.view, int(place.view.tx_payer[place.tx])),
-                mint=self._keys.of(place.view, place.columns()["mint_out"]),
-                exactness=victim.exactness,
-                got=victim.got,
-                expected=victim.expected,
-                loss=victim.loss,
-            )
-
-    def predict(self, cycle: Predicted) -> None:
-        number = len(self._ids)
-        target = Place(Role.target, cycle.view, cycle.row)
-        first = cycle.hops[0]
-        path = target.columns()
-        tx = self._foreseen(
-            target,
-            path,
-            Kind.arbitrage,
-            cycle.market,
-            kind=cycle.kind,
-            profit_mint=self._keys.row(first.mint_in),
-            decimals=first.decimals_in,
-            reasons=bits.ONE_SLOT | bits.NET_TOLD | bits.NET_POSITIVE,
-            exactness=cycle.exactness,
-            profit=cycle.gross,
-            net_lamports=cycle.net,
-            fee=cycle.fee,
-            tip=cycle.tip,
-            victim_loss=0,
-            market=self._keys.row(cycle.market) if cycle.market else NONE,
-            input=cycle.amount,
-            opened=cycle.opened,
-            expiry=cycle.expiry,
-        )
-        for place, hop in enumerate(cycle.hops):
-            self._put(
-                "leg",
-                opp=number,
-                tx=tx,
-                role=Role.hop,
-                outer=path["outer"],
-                inner=path["inner"],
-                leg=place,
-                venue=self._named(VENUES[hop.venue]) if hop.venue < len(VENUES) else NONE,
-                router=NONE,
-                pool=self._keys.row(hop.pool),
-                trader=NONE,
-                mint_in=self._keys.row(hop.mint_in),
-                mint_out=self._keys.row(hop.mint_out),
-                decimals_in=hop.decimals_in,
-                decimals_out=hop.decimals_out,
-                amount_in=hop.amount_in,
-                amount_out=hop.amount_out,
-                trader_in=hop.amount_in,
-                trader_out=hop.amount_out,
-            )
-            self._legs += 1
-
-    def expose(self, exposed: Exposed) -> None:
-        number, leg = len(self._ids), self._legs
-        place = Place(Role.victim, exposed.view, exposed.row)
-        view, swap = exposed.view, place.columns()
-        got = swap["amount_out"]
-        self._foreseen(
-            place,
-            swap,
-            Kind.exposure,
-            view.keys[swap["pool"]].tobytes(),
-            kind=Kind.exposure,
-            profit_mint=self._keys.of(view, swap["mint_in"]),
-            decimals=swap["decimals_in"],
-            reasons=bits.ONE_SLOT | bits.NET_TOLD | bits.NET_POSITIVE,
-            exactness=exposed.exactness,
-            profit=exposed.gain,
-            net_lamports=exposed.net,
-            fee=exposed.fee,
-            tip=exposed.tip,
-            victim_loss=exposed.loss,
-            market=NONE,
-            input=swap["amount_in"],
-            opened=0,
-            expiry=view.slot,
-        )
-        self._put(
-            "victim",
-            opp=number,
-            leg=leg,
-            wallet=self._keys.of(view, int(view.tx_payer[place.tx])),
-            mint=self._keys.of(view, swap["mint_out"]),
-            exactness=exposed.exactness,
-            got=max(0, got - exposed.loss),
-            expected=got,
-            loss=exposed.loss,
-        )
-
-    def _foreseen(
-        self, place: Place, path: dict[str, int], id_kind: Kind, of: bytes, **values: Any
-    ) -> int:
-        """The row of what nobody has done, with the swap that it hangs on as its first leg (`path`
-        has its columns); gives the row of that swap's transaction."""
-        view, tx = place.view, self._tx(place.view, place.tx)
-        number = len(self._ids)
-        self._put(
-            "opp",
-            origin=Origin.predicted,
-            actor=NONE,
-            first_tx=tx,
-            last_tx=tx,
-            outer=path["outer"],
-            inner=path["inner"],
-            transactions=0,
-            tip_payer=NONE,
-            precedence=0,
-            confidence=_PREDICTED[values["exactness"]],
-            **values,
-        )
-        signature = view.tx_signature[place.tx].tobytes()
-        where = (path["outer"], path["inner"], id_kind, Origin.predicted)
-        self._ids.append(opportunity_id(view.chain, view.slot, signature, *where, of))
-        self._leg(number, place, path)
-        return tx
-
-    def _id(self, found: Found, first: Piece, path: dict[str, int]) -> bytes:
-        view = first.view
-        return opportunity_id(
-            view.chain,
-            view.slot,
-            view.tx_signature[first.tx].tobytes(),
-            path["outer"],
-            path["inner"],
-            Kind.arbitrage if found.kind == Kind.backrun else found.kind,
-            found.origin,
-        )
-
-    def _leg(self, number: int, place: Piece, columns: dict[str, int] | None = None) -> None:
-        values = dict(columns or place.columns())
-        values |= {name: self._keys.of(place.view, values[name]) for name in _KEYS}
-        values |= {name: self._name(place.view, values[name]) for name in _NAMES}
-        self._put("leg", opp=number, tx=self._tx(place.view, place.tx), role=place.role, **values)
-        self._legs += 1
-
-    def _name(self, view: ParsedView, index: int) -> int:
-        return NONE if index == NONE else self._named(view.names[index])
-
-    def _named(self, name: str) -> int:
+    def name(self, name: str) -> int:
         return self._names.setdefault(name, len(self._names))
 
-    def _tx(self, view: ParsedView, tx: int) -> int:
-        row = self._txs.get((id(view), tx))
-        if row is not None:
-            return row
-        self._views.append(view)
-        row = self._txs[id(view), tx] = len(self._txs)
-        self._put(
-            "tx",
-            slot=view.slot,
-            index=int(view.tx_index[tx]),
-            payer=self._keys.of(view, int(view.tx_payer[tx])),
-            fee=int(view.tx_fee[tx]),
-            tip=int(view.tx_tip[tx]),
-            blockhash=self._keys.row(view.blockhash) if view.blockhash else NONE,
+    def _source(self, view: ParsedView) -> _Source:
+        source = self._sources.get(id(view))
+        if source is None:
+            source = self._sources[id(view)] = _Source(self, view)
+        return source
+
+    def add_tx(self, source: _Source, tx: int) -> int:
+        view = source.view
+        self._txs.append(
+            _TX.pack(
+                view.slot,
+                view.tx_index.item(tx),
+                source.payer(tx),
+                view.tx_fee.item(tx),
+                view.tx_tip.item(tx),
+                self.key(view.blockhash) if view.blockhash else NONE,
+            )
         )
         self._signatures.append(view.tx_signature[tx].tobytes())
-        return row
+        return len(self._txs) - 1
+
+    def _leg(self, number: int, piece: Piece) -> list[int]:
+        """Gives its columns as its batch has them."""
+        source = self._source(piece.view)
+        told = source.leg(piece)
+        key = source.key
+        outer, inner, leg, venue, router, pool, trader, mint_in, mint_out, *rest = told
+        self._legs.append(
+            _LEG.pack(
+                number,
+                source.tx(piece.tx),
+                piece.role,
+                outer,
+                inner,
+                leg,
+                source.name(venue),
+                source.name(router),
+                key(pool),
+                key(trader),
+                key(mint_in),
+                key(mint_out),
+                *rest,
+            )
+        )
+        return told
+
+    # -- what happened ----------------------------------------------------------------------------
+
+    def add(self, found: Found) -> None:
+        number, start = len(self._ids), len(self._legs)
+        told = [self._leg(number, piece) for piece in found.legs]
+        first = found.legs[found.own]
+        outer, inner, *_ = told[found.own]
+        own = transactions(found.legs, OWN_ROLES)
+        costs = costs_of(own)
+        source = self._source(first.view)
+        reasons, victims = found.reasons, found.victims
+        self._opps.append(
+            _OPP.pack(
+                found.kind,
+                found.origin,
+                source.payer(first.tx),
+                source.key(found.mint),
+                found.decimals,
+                reasons,
+                max((victim.exactness for victim in victims), default=Exactness.none),
+                self._source(own[0][0]).tx(own[0][1]),
+                self._source(own[-1][0]).tx(own[-1][1]),
+                outer,
+                inner,
+                len(own),
+                self._tip_payer(own),
+                found.precedence,
+                found.profit,
+                found.net_lamports or 0,
+                costs.fee,
+                costs.tip,
+                sum(victim.loss for victim in victims),
+                confidence(found.kind, reasons),
+                NONE,
+                0,
+                0,
+                0,
+            )
+        )
+        kind = Kind.arbitrage if found.kind == Kind.backrun else found.kind
+        self._id(first.view, first.tx, outer, inner, kind, found.origin)
+        for victim in victims:
+            piece = found.legs[victim.leg]
+            source = self._source(piece.view)
+            self._victims.append(
+                _VICTIM.pack(
+                    number,
+                    start + victim.leg,
+                    source.payer(piece.tx),
+                    source.key(told[victim.leg][_MINT_OUT]),
+                    victim.exactness,
+                    victim.got,
+                    victim.expected,
+                    victim.loss,
+                )
+            )
 
     def _tip_payer(self, own: Iterable[tuple[ParsedView, int]]) -> int:
         for view, tx in own:
             if view.tx_tip[tx]:
-                return self._keys.of(view, int(view.tx_tip_payer[tx]))
+                return self._source(view).key(view.tx_tip_payer.item(tx))
         return NONE
+
+    def _id(
+        self,
+        view: ParsedView,
+        tx: int,
+        outer: int,
+        inner: int,
+        kind: Kind,
+        origin: Origin,
+        of: bytes = b"",
+    ) -> None:
+        signature = view.tx_signature[tx].tobytes()
+        self._ids.append(
+            opportunity_id(view.chain, view.slot, signature, outer, inner, kind, origin, of)
+        )
+
+    # -- what nobody has done ---------------------------------------------------------------------
+
+    def predict(self, cycle: Predicted) -> None:
+        number, first = len(self._ids), cycle.hops[0]
+        target = Place(Role.target, cycle.view, cycle.row)
+        told = self._leg(number, target)
+        outer, inner, *_ = told
+        tx = self._source(cycle.view).tx(target.tx)
+        self._foreseen(
+            tx,
+            told,
+            cycle.kind,
+            self.key(first.mint_in),
+            first.decimals_in,
+            cycle.exactness,
+            *(cycle.gross, cycle.net, cycle.fee, cycle.tip, 0),
+            market=self.key(cycle.market) if cycle.market else NONE,
+            amount=cycle.amount,
+            opened=cycle.opened,
+            expiry=cycle.expiry,
+        )
+        self._id(
+            cycle.view, target.tx, outer, inner, Kind.arbitrage, Origin.predicted, cycle.market
+        )
+        for place, hop in enumerate(cycle.hops):
+            self._legs.append(
+                _LEG.pack(
+                    number,
+                    tx,
+                    Role.hop,
+                    outer,
+                    inner,
+                    place,
+                    self.name(VENUES[hop.venue]) if hop.venue < len(VENUES) else NONE,
+                    NONE,
+                    self.key(hop.pool),
+                    NONE,
+                    self.key(hop.mint_in),
+                    self.key(hop.mint_out),
+                    hop.decimals_in,
+                    hop.decimals_out,
+                    *(hop.amount_in, hop.amount_out, hop.amount_in, hop.amount_out),
+                )
+            )
+
+    def expose(self, exposed: Exposed) -> None:
+        number, leg = len(self._ids), len(self._legs)
+        view = exposed.view
+        place = Place(Role.victim, view, exposed.row)
+        source, tx = self._source(view), place.tx
+        told = self._leg(number, place)
+        outer, inner, *_ = told
+        got = told[_AMOUNT_OUT]
+        self._foreseen(
+            source.tx(tx),
+            told,
+            Kind.exposure,
+            source.key(told[_MINT_IN]),
+            told[_DECIMALS_IN],
+            exposed.exactness,
+            *(exposed.gain, exposed.net, exposed.fee, exposed.tip, exposed.loss),
+            market=NONE,
+            amount=told[_AMOUNT_IN],
+            opened=0,
+            expiry=view.slot,
+        )
+        pool = view.keys[told[_POOL]].tobytes()
+        self._id(view, tx, outer, inner, Kind.exposure, Origin.predicted, pool)
+        self._victims.append(
+            _VICTIM.pack(
+                number,
+                leg,
+                source.payer(tx),
+                source.key(told[_MINT_OUT]),
+                exposed.exactness,
+                max(0, got - exposed.loss),
+                got,
+                exposed.loss,
+            )
+        )
+
+    def _foreseen(
+        self,
+        tx: int,
+        told: list[int],
+        kind: Kind,
+        mint: int,
+        decimals: int,
+        exactness: Exactness,
+        profit: int,
+        net: int,
+        fee: int,
+        tip: int,
+        loss: int,
+        *,
+        market: int,
+        amount: int,
+        opened: int,
+        expiry: int,
+    ) -> None:
+        """The row of what hangs on a swap, whose leg has the columns `told`."""
+        self._opps.append(
+            _OPP.pack(
+                kind,
+                Origin.predicted,
+                NONE,
+                mint,
+                decimals,
+                bits.ONE_SLOT | bits.NET_TOLD | bits.NET_POSITIVE,
+                exactness,
+                tx,
+                tx,
+                told[0],
+                told[1],
+                0,
+                NONE,
+                0,
+                profit,
+                net,
+                fee,
+                tip,
+                loss,
+                _PREDICTED[exactness],
+                market,
+                amount,
+                opened,
+                expiry,
+            )
+        )
 
     def finish(self) -> tuple[list[str], Columns]:
         return list(self._names), {
-            "keys": _fixed(list(self._keys.rows), 32),
+            "keys": _fixed(self._keys, 32),
             "opp_id": _fixed(self._ids, 16),
             "tx_signature": _fixed(self._signatures, 64),
-            **{name: _array(v, SCHEMA.columns[name]) for name, v in self._rows.items()},
+            **_OPP.columns(self._opps),
+            **_LEG.columns(self._legs),
+            **_VICTIM.columns(self._victims),
+            **_TX.columns(self._txs),
         }
 
 
-def _array(values: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """A column. Of sums that it has no room for, and that no real amounts come to, it tells the
-    largest number that it has."""
-    try:
-        return np.array(values, dtype)
-    except OverflowError:
-        limits = np.iinfo(dtype)
-        least = limits.min if limits.min else min(values)
-        return np.array([max(least, min(value, limits.max)) for value in values], dtype)
-
-
-def _fixed(items: list[bytes], width: int) -> NDArray[np.uint8]:
-    return np.frombuffer(b"".join(items), np.uint8).reshape(len(items), width)
+def _fixed(items: Iterable[bytes], width: int) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(items), np.uint8).reshape(-1, width)
