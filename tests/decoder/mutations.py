@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, NamedTuple
 
+from fuzz.wire import fields_of, read_varint, varint
 from reference.transaction import TOKEN_PROGRAMS, Tx
 from solders.pubkey import Pubkey
 
@@ -214,13 +215,13 @@ def scrambled(data: bytes, kind: Any, random: Random) -> bytes:
     Fields of one number keep their order among themselves, as protobuf demands.
     """
     fields: dict[int, list[bytes]] = {}
-    for number, wire, start, value, end in _fields(data):
+    for number, wire, start, value, end in fields_of(data):
         known = kind.fields_by_number.get(number)
         if wire == 2 and known is not None and known.message_type is not None:
             inner = scrambled(data[value:end], known.message_type, random)
-            encoded = _varint(number << 3 | 2) + _varint(len(inner)) + inner
+            encoded = varint(number << 3 | 2) + varint(len(inner)) + inner
         elif wire == 2 and kind.name == "TransactionStatusMeta" and number in LAMPORTS:
-            encoded = b"".join(_varint(number << 3) + part for part in _varints(data[value:end]))
+            encoded = b"".join(varint(number << 3) + part for part in _varints(data[value:end]))
         else:
             encoded = data[start:end]
         fields.setdefault(number, []).append(encoded)
@@ -239,56 +240,17 @@ def _unknown(number: int, random: Random) -> bytes:
     wire = random.choice([0, 1, 2, 5])
     size = random.randrange(20)
     value = {
-        0: _varint(random.getrandbits(64)),
+        0: varint(random.getrandbits(64)),
         1: random.randbytes(8),
-        2: _varint(size) + random.randbytes(size),
+        2: varint(size) + random.randbytes(size),
         5: random.randbytes(4),
     }[wire]
-    return _varint(number << 3 | wire) + value
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int, int, int, int]]:
-    """(number, wire type, start of the tag, start of the value, end) of each field."""
-    at = 0
-    while at < len(data):
-        start = at
-        tag, at = _read_varint(data, at)
-        value = at
-        match tag & 7:
-            case 0:
-                _, at = _read_varint(data, at)
-            case 1:
-                at += 8
-            case 2:
-                length, value = _read_varint(data, at)
-                at = value + length
-            case _:
-                at += 4
-        yield tag >> 3, tag & 7, start, value, at
+    return varint(number << 3 | wire) + value
 
 
 def _varints(data: bytes) -> Iterator[bytes]:
     at = 0
     while at < len(data):
         start = at
-        _, at = _read_varint(data, at)
+        _, at = read_varint(data, at)
         yield data[start:at]
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        value |= (data[at] & 0x7F) << shift
-        shift += 7
-        at += 1
-        if data[at - 1] < 0x80:
-            return value, at
-
-
-def _varint(value: int) -> bytes:
-    made = bytearray()
-    while value > 0x7F:
-        made.append(value & 0x7F | 0x80)
-        value >>= 7
-    made.append(value)
-    return bytes(made)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from fuzz.mutate import flip_bytes, mutate_wire, varint
+from fuzz.mutate import flip_bytes, mutate_wire
 from fuzz.oracle import Finding
+from fuzz.wire import varint
 from mevstream.cext.references import TABLES
 from mevstream.codecs.columns import NONE, ColumnSchema
 from mevstream.codecs.parsed import (

@@ -8,7 +8,7 @@ simulator makes them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from solders.pubkey import Pubkey
@@ -358,6 +358,16 @@ class Ledger:
         burned = self.fees - reward.lamports
         self.fees = 0
         return burned
+
+
+def swaps_of(group: Iterable[Transaction], slot: int, fee_of: Mapping[str, int]) -> list[dict]:
+    """The swap records of a block's transactions, in order."""
+    return [
+        record
+        for transaction in group
+        if not transaction.failed
+        for record in swaps(transaction, slot, fee_of)
+    ]
 
 
 def _check_ui(ui: pb.UiTokenAmount) -> None:

@@ -53,13 +53,7 @@ def test_balances_follow_from_the_instructions(chain: Chain):
 def test_swaps_are_those_of_the_transfers_and_of_the_decoder(chain: Chain):
     decoder = BatchDecoder()
     for block, group in zip(chain.blocks, chain.parsed, strict=True):
-        found = [
-            record
-            for transaction in group
-            if not transaction.failed
-            for record in replay.swaps(transaction, block.slot, chain.fee_of)
-        ]
-        assert found == block.truth
+        assert replay.swaps_of(group, block.slot, chain.fee_of) == block.truth
         view = decode(decoder, block)
         rows = swap_rows(view, block)
         names = ("record", "signature")

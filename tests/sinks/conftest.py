@@ -2,33 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from itertools import count
-from pathlib import Path
 
 import pytest
-from stack.ports import free_ports
+from stack.clickhouse import FrontProcess
 
-from mevstream.infra.stack.clickhouse import clickhouse_service
-from mevstream.infra.stack.service import ServiceProcess
 from mevstream.topologies.sinks.native_engine import NativeEngine, Server
 
 _databases = count()
 
 
-class Front:
-    """The process; `start` again after `kill` finds the same tables."""
-
-    def __init__(self, folder: Path) -> None:
-        (self.port,) = free_ports(1)
-        self._service = clickhouse_service(folder=folder, log=folder / "log", port=self.port)
-        self.start()
-
-    def start(self) -> None:
-        self.process = ServiceProcess(self._service)
-        self.process.wait_ready()
-
-    def kill(self) -> None:
-        self.process.kill()
-
+class Front(FrontProcess):
     def server(self, database: str = "default") -> Server:
         return Server(port=self.port, database=database, connect_timeout=5, answer_timeout=60)
 

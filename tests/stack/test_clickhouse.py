@@ -4,7 +4,6 @@ import datetime
 import decimal
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,8 @@ import pytest
 from clickhouse_driver import Client  # pyright: ignore[reportMissingTypeStubs]
 from clickhouse_driver.errors import Error  # pyright: ignore[reportMissingTypeStubs]
 
-from mevstream.infra.stack.clickhouse import clickhouse_service
 from mevstream.infra.stack.native_blocks import NativeReader, split_type
-from mevstream.infra.stack.service import ServiceProcess
-from stack.ports import free_ports
+from stack.clickhouse import FrontProcess
 
 COLUMNS = {
     "id": "UInt64",
@@ -52,16 +49,7 @@ ROWS = [
 ]
 
 
-class Server:
-    def __init__(self, folder: Path) -> None:
-        (self.port,) = free_ports(1)
-        self._service = clickhouse_service(folder=folder, log=folder / "log", port=self.port)
-        self.start()
-
-    def start(self) -> None:
-        self.process = ServiceProcess(self._service)
-        self.process.wait_ready()
-
+class Server(FrontProcess):
     def client(self, **options: Any) -> Any:
         return Client("127.0.0.1", self.port, send_receive_timeout=60, **options)
 
@@ -157,7 +145,7 @@ def test_acked_rows_are_there_after_a_kill(server: Server) -> None:
     client.execute("CREATE TABLE kept (id UInt64) ENGINE = MergeTree ORDER BY id")
     client.execute("INSERT INTO kept VALUES", [(i,) for i in range(1000)])
     client.disconnect()
-    server.process.kill()
+    server.kill()
     server.start()
     client = server.client()
     assert client.execute("SELECT count(), sum(id) FROM kept") == [(1000, 499_500)]

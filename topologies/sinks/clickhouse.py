@@ -14,11 +14,10 @@ import secrets
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-from google.protobuf.message import DecodeError
 
 from mevstream.codecs.features import FeatureView
 from mevstream.codecs.opportunities import OpportunityView
@@ -39,7 +38,7 @@ from mevstream.topologies.sinks import engine, migrations, opportunities
 from mevstream.topologies.sinks.base import Sink
 from mevstream.topologies.sinks.columns import NO_KEY, PARSED_TABLES, Flush, Rows, Run
 from mevstream.topologies.sinks.market import market_rows
-from mevstream.topologies.sinks.rows import dead_letter_rows, slot_rows
+from mevstream.topologies.sinks.rows import dead_letter_rows, read_message, slot_rows
 from mevstream.topologies.sinks.statements import (
     SINGLE,
     Block,
@@ -190,9 +189,9 @@ class ClickHouseSink(Sink):
             found.validate()
             buffer.opportunities.append(found)
         elif record.topic == SLOTS:
-            buffer.slots.append(_message(SlotStatus, record))
+            buffer.slots.append(read_message(SlotStatus, record.topic, record.value))
         elif record.topic == DEAD_LETTER:
-            buffer.letters.append(_message(DeadLetter, record))
+            buffer.letters.append(read_message(DeadLetter, record.topic, record.value))
         else:
             raise InputError(f"the warm store takes no records of {record.topic}")
         buffer.bytes += len(record.value)
@@ -394,16 +393,6 @@ class ClickHouseSink(Sink):
                         f"DELETE FROM {table} WHERE {SINGLE} AND (chain, slot, {key}) NOT IN "
                         f"(SELECT chain, slot, {key} FROM {whole} WHERE {SINGLE})"
                     )
-
-
-_MessageT = TypeVar("_MessageT", SlotStatus, DeadLetter)
-
-
-def _message(kind: type[_MessageT], record: Record) -> _MessageT:
-    try:
-        return kind.FromString(record.value)
-    except DecodeError:
-        raise InputError(f"{record.topic}: not a {kind.__name__} message") from None
 
 
 def _block(of: ParsedView | SlotStatus | ClosedSlot) -> Block:

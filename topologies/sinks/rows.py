@@ -3,11 +3,14 @@
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError
 
+from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.raw_pb2 import Commitment
 from mevstream.schemas.slots_pb2 import SlotStatus
@@ -38,6 +41,16 @@ _SLOT_VALUES: dict[str, pa.DataType] = {
     for field in SlotStatus.DESCRIPTOR.fields
     if field.cpp_type in _INTEGERS and field.name not in _NOT_STORED
 }
+
+_MessageT = TypeVar("_MessageT", SlotStatus, DeadLetter)
+
+
+def read_message(kind: type[_MessageT], topic: str, value: bytes) -> _MessageT:
+    """The message that a record of the topic is. Raises InputError."""
+    try:
+        return kind.FromString(value)
+    except DecodeError:
+        raise InputError(f"{topic}: not a {kind.__name__} message") from None
 
 
 @dataclass(frozen=True, slots=True)

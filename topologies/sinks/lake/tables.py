@@ -11,16 +11,14 @@ only, as is the hour; times are timestamps, and null where they are not told.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from google.protobuf.message import DecodeError
 
 from mevstream.codecs.features import FeatureView
 from mevstream.codecs.opportunities import OpportunityView
 from mevstream.codecs.parsed import ParsedMessage, parsed_column, read_parsed
-from mevstream.errors import InputError
 from mevstream.schemas.dead_letter_pb2 import DeadLetter
 from mevstream.schemas.slots_pb2 import SlotStatus
 from mevstream.topologies.chain import DEAD_LETTER, FEATURES, OPPORTUNITIES, PARSED, SLOTS
@@ -35,7 +33,7 @@ from mevstream.topologies.sinks.columns import (
 )
 from mevstream.topologies.sinks.market import market_rows
 from mevstream.topologies.sinks.opportunities import opportunity_rows
-from mevstream.topologies.sinks.rows import dead_letter_rows, letter_id, slot_rows
+from mevstream.topologies.sinks.rows import dead_letter_rows, letter_id, read_message, slot_rows
 from mevstream.topologies.sinks.stream import Delivery
 
 Place = tuple[str, int]
@@ -230,14 +228,14 @@ def _read_opportunities(delivery: Delivery) -> Part:
 
 
 def _read_slot(delivery: Delivery) -> Part:
-    status = _message(SlotStatus, delivery)
+    status = read_message(SlotStatus, delivery.topic, delivery.value)
     content = hashlib.blake2b(delivery.value, digest_size=16).digest()
     seconds = status.block_time or status.first_seen_ns // 10**9
     return _part(delivery, content, status.chain or "solana", status.slot, seconds, status)
 
 
 def _read_letter(delivery: Delivery) -> Part:
-    letter = _message(DeadLetter, delivery)
+    letter = read_message(DeadLetter, delivery.topic, delivery.value)
     seconds = letter.seen_ns // 10**9
     chain = letter.chain or "solana"
     return _part(delivery, letter_id(letter), chain, letter.slot, seconds, letter)
@@ -256,16 +254,6 @@ def _part(
         seconds if 0 <= seconds < 2**32 else 0,
         payload,
     )
-
-
-_MessageT = TypeVar("_MessageT", SlotStatus, DeadLetter)
-
-
-def _message(kind: type[_MessageT], delivery: Delivery) -> _MessageT:
-    try:
-        return kind.FromString(delivery.value)
-    except DecodeError:
-        raise InputError(f"{delivery.topic}: not a {kind.__name__} message") from None
 
 
 def _parsed_rows(

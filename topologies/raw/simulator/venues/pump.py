@@ -40,7 +40,7 @@ def _pump_swap_accounts(p: Swap) -> list[Meta]:
     ]  # fmt: skip
 
 
-def _pump_swap_data(p: Swap) -> Sequence[Piece]:
+def _data(p: Swap) -> Sequence[Piece]:
     if p.leg.side_in == 1:
         return (Disc.BUY, p.u64(LegField.OUT), p.u64(LegField.LIMIT), b"\x01")
     return (Disc.SELL, p.u64(LegField.IN), p.u64(LegField.LIMIT))
@@ -115,12 +115,6 @@ def _pump_fun_accounts(p: Swap) -> list[Meta]:
     ]  # fmt: skip
 
 
-def _pump_fun_data(p: Swap) -> Sequence[Piece]:
-    if p.leg.side_in == 1:
-        return (Disc.BUY, p.u64(LegField.OUT), p.u64(LegField.LIMIT), b"\x01")
-    return (Disc.SELL, p.u64(LegField.IN), p.u64(LegField.LIMIT))
-
-
 def _pump_fun_run(p: Swap) -> None:
     buy = p.leg.side_in == 1
     tx, pool, trader = p.tx, p.pool, p.leg.trader
@@ -172,5 +166,5 @@ def _pump_fun_run(p: Swap) -> None:
     )  # fmt: skip
 
 
-PUMP_SWAP = Instructions(_pump_swap_accounts, _pump_swap_data, _pump_swap_run)
-PUMP_FUN = Instructions(_pump_fun_accounts, _pump_fun_data, _pump_fun_run)
+PUMP_SWAP = Instructions(_pump_swap_accounts, _data, _pump_swap_run)
+PUMP_FUN = Instructions(_pump_fun_accounts, _data, _pump_fun_run)
