@@ -3,7 +3,8 @@
 2,000 pools between 1,000 mints, as on Solana: every mint has a pool against the first (SOL),
 others against two more hubs, a few between two tokens; parallel pools by a power law. A pool moves
 to reserves a little off, then the best cycle through it is searched; the time is taken inside,
-update by update. The rivals ask whether there is any cycle in the whole graph.
+update by update, also in the tables of markets that the opportunities link
+searches. The rivals ask whether there is any cycle in the whole graph.
 """
 
 import math
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import Report, Row, interleaved
 from mevstream.cext.cycles import CycleGraph
+from mevstream.cext.markets import Markets
 from mevstream.cext.negative_cycles import negative_cycle
 
 MINTS, POOLS, UPDATES, ROUNDS = 1_000, 2_000, 20_000, 5
@@ -108,10 +110,44 @@ def searches(world: World) -> tuple[list[Row], dict[str, float]]:
     return rows, facts
 
 
+HUBS = 3
+MARKETS = "the link's search, by market"
+
+
+def by_market(world: World) -> tuple[Row, dict[str, float]]:
+    """The same updates in what the opportunities link searches by: cycles of up to four hops with
+    one mint at most that is no hub, both ways through the pool."""
+    mints = [bytes([mint % 256, mint // 256]) + b"mint".rjust(30, b".") for mint in range(MINTS)]
+    keys = b"".join(
+        number.to_bytes(32, "big") + mints[a] + mints[b]
+        for number, (a, b) in enumerate(world.pairs)
+    )
+    took = np.empty((ROUNDS, UPDATES), np.int64)
+    worth = np.zeros(UPDATES)
+    for number in range(ROUNDS):
+        worth = Markets(mints[:HUBS]).run(
+            np.frombuffer(keys, np.uint8).reshape(-1, 96),
+            world.fees.astype(np.uint32),
+            world.reserves,
+            world.moves,
+            world.targets,
+            took[number],
+        )
+    best = np.median(took, axis=0)
+    facts: dict[str, float] = {
+        "p99 µs by market": round(float(np.percentile(best, 99)) / 1e3, 2),
+        "gains by market": int((worth > 0).sum()),
+    }
+    return Row(MARKETS, float(np.median(best)) / 1e9, float(best.min()) / 1e9), facts
+
+
 def run() -> Report:
     """Rows for 2, 3 and 4 hops; the baseline is four hops."""
     world = World()
     rows, facts = searches(world)
+    row, more = by_market(world)
+    rows.append(row)
+    facts |= more
     graph = world.graph()
     whole = world.networkx()
     rivals: dict[str, Callable[[], object]] = {

@@ -11,13 +11,23 @@ lamports), others by what their pool with the most wrapped SOL says.
 """
 
 from libc.math cimport sqrt
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 from mevstream.cext.memory cimport grow
 from mevstream.cext.paths cimport MAX_HOPS, Path, hop, path_limit
-from mevstream.cext.quotes cimport BIN, Curve, Fraction, fraction
+from mevstream.cext.quotes cimport BIN, EXACT, PRODUCT, Curve, Fraction, fraction
+
+import numpy as np
+
+cdef extern from "time.h" nogil:
+    cdef struct timespec:
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec* at)
+    enum:
+        CLOCK_MONOTONIC
 
 # Below it a product of marginal rates is no gain but the rounding of doubles.
 cdef double GAIN = 1.0 + 1e-12
@@ -528,3 +538,58 @@ cdef class Markets:
             if order:
                 return order < 0
         return False
+
+    # -- Python -----------------------------------------------------------------------------------
+
+    def run(
+        self, const uint8_t[:, ::1] keys, const uint32_t[::1] fees, const uint64_t[:, ::1] first,
+        const uint32_t[::1] pools, const uint64_t[:, ::1] reserves, nanoseconds=None
+    ):
+        """Files constant-product pools, which must be the first ones here: `keys` (n, 96) are those
+        of each and of its mints, `fees` (n) 1e-6 of what comes in, `first` (n, 2) their reserves.
+        Then moves them to new reserves, one after another, and searches both ways after each. Gives
+        the worth of the best cycle each time (float64, lamports, 0 without one); `nanoseconds`, an
+        int64 array, is filled with how long each took."""
+        cdef Py_ssize_t n = len(keys), m = len(pools), i
+        cdef uint32_t k, pool
+        cdef Curve curve
+        cdef timespec before, after
+        cdef int64_t[::1] took = nanoseconds
+        if self.room or keys.shape[1] != 96 or len(fees) != n or len(first) != n or (
+                first.shape[1] != 2 or len(reserves) != m or reserves.shape[1] != 2 or (
+                took is not None and len(took) != m)):
+            raise ValueError("pools that are here already, or arrays of another shape")
+        for i in range(m):
+            if pools[i] >= n:
+                raise ValueError(f"there is no pool {pools[i]}")
+        self.make_room(<uint32_t>n)
+        memset(&curve, 0, sizeof(Curve))
+        curve.kind = PRODUCT
+        curve.exactness = EXACT
+        for i in range(n):
+            self.enter(<uint32_t>i, &keys[i, 0])
+            curve.rate[0] = fees[i]
+            curve.reserve[0], curve.reserve[1] = first[i, 0], first[i, 1]
+            self.moved(<uint32_t>i, &curve)
+        worths = np.zeros(m)
+        cdef double[::1] worth = worths
+        with nogil:
+            for i in range(m):
+                pool = pools[i]
+                clock_gettime(CLOCK_MONOTONIC, &before)
+                curve = self.curves[pool]
+                curve.reserve[0] = reserves[i, 0]
+                curve.reserve[1] = reserves[i, 1]
+                self.moved(pool, &curve)
+                self.begin(0.0)
+                self.search(2 * pool)
+                self.search(2 * pool + 1)
+                clock_gettime(CLOCK_MONOTONIC, &after)
+                for k in range(self.n_found):
+                    worth[i] = max(worth[i], self.found[k].path.worth)
+                if took is not None:
+                    took[i] = (after.tv_sec - before.tv_sec) * 1_000_000_000 + (
+                        after.tv_nsec - before.tv_nsec)
+        if self.failed:
+            raise MemoryError
+        return worths
