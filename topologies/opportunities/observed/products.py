@@ -18,6 +18,9 @@ FEES = (
     *(8000, 9000, 9500, 10_000, 12_500, 15_000, 20_000, 25_000, 30_000, 40_000, 50_000, 100_000),
 )
 
+# Lamports that three rounded fees may leave of a budget.
+_ROUNDED = 4
+
 Quote = Callable[[int, int, int], int]
 """(reserve in, reserve out, amount in) → amount out."""
 
@@ -139,10 +142,14 @@ def _pump(path: Sequence[Swap], fronts: set[int], wanted: set[int]) -> Expected 
             if swap.number in fronts:
                 continue
             if swap.side == 1:
-                bought = _buy_for(swap, base, quote)
-                taken = _buy(swap, base, quote, swap.amount_out)
-                if swap.mode != EXACT_OUT:
+                budgets = _budgets(swap)
+                bought = _buy_for(swap, base, quote, budgets[0])
+                if swap.mode == EXACT_OUT:
+                    taken = _buy(swap, base, quote, swap.amount_out)
+                else:
                     taken = bought
+                    if any(_buy_for(swap, base, quote, b).base != bought.base for b in budgets):
+                        exactness = max(exactness, Exactness.in_range)
                 received, base, quote = bought.base, base - taken.base, quote + taken.vault
             else:
                 sold = _sell(swap, base, quote)
@@ -162,6 +169,23 @@ def _pump_gives(swap: Swap) -> bool:
     return _sell(swap, swap.reserve_in, swap.reserve_out).trader == swap.trader_out
 
 
+def _budgets(swap: Swap) -> list[int]:
+    """What a purchase spent, as an exact amount to buy for. Of what rounding leaves nothing is paid,
+    and the event tells what was paid: several may be possible. Of a purchase of exact tokens, the
+    one that puts as much into the curve."""
+    base, quote = swap.reserve_out, swap.reserve_in
+    exact = _buy(swap, base, quote, swap.amount_out)
+    found: list[int] = []
+    for budget in range(swap.trader_in, swap.trader_in + _ROUNDED):
+        bought = _buy_for(swap, base, quote, budget)
+        if swap.mode == EXACT_OUT:
+            if bought.quote == exact.quote:
+                return [budget]
+        elif (bought.base, bought.trader) == (swap.amount_out, swap.trader_in):
+            found.append(budget)
+    return found or [swap.trader_in]
+
+
 def _points(swap: Swap) -> tuple[int, int, int]:
     pool, protocol, creator = (0 if rate is None else rate // 100_000 for rate in swap.rates)
     return pool, protocol, creator
@@ -174,11 +198,11 @@ def _buy(swap: Swap, base: int, quote: int, amount: int) -> curves.PumpSwapped:
     return curves.pump_swap_buy(base, quote, amount, (pool, others[0], others[1]))
 
 
-def _buy_for(swap: Swap, base: int, quote: int) -> curves.PumpSwapped:
+def _buy_for(swap: Swap, base: int, quote: int, budget: int) -> curves.PumpSwapped:
     pool, *others = _points(swap)
     if swap.venue == "pump_fun":
-        return curves.pump_fun_buy_for(base, quote, swap.trader_in, (others[0], others[1]))
-    return curves.pump_swap_buy_for(base, quote, swap.trader_in, (pool, others[0], others[1]))
+        return curves.pump_fun_buy_for(base, quote, budget, (others[0], others[1]))
+    return curves.pump_swap_buy_for(base, quote, budget, (pool, others[0], others[1]))
 
 
 def _sell(swap: Swap, base: int, quote: int) -> curves.PumpSwapped:
