@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from mevstream.errors import InputError, MevstreamError
 from mevstream.interrupts import Interruption
@@ -112,7 +112,6 @@ class Dying(Consumer):
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
-        self._on_error = settings["error_cb"]
         self._dies_at = time.monotonic() + 6 if Dying._first else None
         self._dead = False
         Dying._first = False
@@ -120,7 +119,7 @@ class Dying(Consumer):
     def poll(self, *arguments: Any, **options: Any) -> Any:
         if self._dies_at is not None and time.monotonic() > self._dies_at and not self._dead:
             self._dead = True
-            self._on_error(KafkaError(KafkaError._FATAL, "the group id does not exist", True))
+            return Message(error=KafkaError(KafkaError._FATAL, "the group id does not exist"))
         return None if self._dead else super().poll(*arguments, **options)
 
     def commit(self, *arguments: Any, **options: Any) -> Any:

@@ -403,6 +403,7 @@ class SinkRunner(Generic[Item]):
     def _commit_failed(self, error: Any) -> None:
         # It is tried again with all that is stored by then. An assignment that changed meanwhile
         # is the usual reason, so this is nothing to worry about unless it goes on.
+        self._look(error)
         self._commit_after = time.monotonic() + _COMMIT_PAUSE
         self._meter.retries += 1
         self._log.info("offsets are not committed yet", error=error.str())
@@ -484,11 +485,15 @@ class SinkRunner(Generic[Item]):
 
     # -- health --------------------------------------------------------------------------------
 
+    def _look(self, error: KafkaError) -> None:
+        # What a poll or a commit gives for a fatal error is not marked as one.
+        if error.fatal() or error.code() == KafkaError._FATAL:  # pyright: ignore[reportPrivateUsage]
+            self._dead = error.str()
+
     def _client_error(self, error: KafkaError) -> None:
         """The client goes on by itself, if the error is not fatal; what it says is told once until
         it is over."""
-        if error.fatal():
-            self._dead = error.str()
+        self._look(error)
         if self._kafka_error is None:
             self._log.warning("kafka: error", error=error.str())
         self._kafka_error = error.str()
