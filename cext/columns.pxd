@@ -26,6 +26,8 @@ cdef enum:
     C_FIELD_64 = 107
     SIGNERS_LAMPORTS = 170 # of transactions
     SIGNERS_IN = 171       # of legs
+    K_COLUMNS_32 = 4       # links
+    K_FIELD_32 = 172
     MAX_NAMES = 1024
 
 # Entries are valid in the generation (batch) that wrote them, so that a new batch need not clear.
@@ -41,11 +43,13 @@ cdef struct Columns:
     uint32_t n_swaps
     uint32_t n_liquidity
     uint32_t n_liquidations
+    uint32_t n_links
     uint32_t n_malformed
     uint32_t transaction_capacity
     uint32_t swap_capacity
     uint32_t liquidity_capacity
     uint32_t liquidation_capacity
+    uint32_t link_capacity
     uint32_t* tx32[T_COLUMNS_32]
     uint64_t* tx64[T_COLUMNS_64]
     uint8_t* signatures
@@ -57,6 +61,7 @@ cdef struct Columns:
     uint64_t* liquidity64[L_COLUMNS_64]
     uint32_t* liquidation32[Q_COLUMNS_32]
     uint64_t* liquidation64[Q_COLUMNS_64]
+    uint32_t* link32[K_COLUMNS_32]
     uint32_t* curve32[C_COLUMNS_32]
     uint64_t* curve64[C_COLUMNS_64]
     uint64_t* signers_lamports
@@ -79,6 +84,7 @@ cdef bint transaction_room(Columns* c, uint32_t n) noexcept nogil
 cdef bint swap_room(Columns* c, uint32_t more) noexcept nogil
 cdef bint liquidity_room(Columns* c, uint32_t more) noexcept nogil
 cdef bint liquidation_room(Columns* c, uint32_t more) noexcept nogil
+cdef bint link_room(Columns* c, uint32_t more) noexcept nogil
 cdef uint32_t key_index(Columns* c, const uint8_t* key) noexcept nogil
 cdef uint32_t name_column(Columns* c, uint32_t name) noexcept nogil
 cdef void write_varint_field(Writer* w, uint32_t field, uint64_t value, bint always) noexcept nogil

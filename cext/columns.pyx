@@ -42,6 +42,8 @@ cdef void columns_free(Columns* c) noexcept nogil:
         free(c.liquidation32[i])
     for i in range(Q_COLUMNS_64):
         free(c.liquidation64[i])
+    for i in range(K_COLUMNS_32):
+        free(c.link32[i])
     for i in range(C_COLUMNS_32):
         free(c.curve32[i])
     for i in range(C_COLUMNS_64):
@@ -60,7 +62,7 @@ cdef bint transaction_room(Columns* c, uint32_t n) noexcept nogil:
     cdef uint32_t i
     cdef bint ok = True
     c.n_transactions = c.n_swaps = c.n_malformed = c.n_keys = c.n_names = 0
-    c.n_liquidity = c.n_liquidations = 0
+    c.n_liquidity = c.n_liquidations = c.n_links = 0
     c.failed = c.signers_told = False
     c.generation += 1
     if c.generation == 0:   # after 2^32 batches
@@ -121,6 +123,11 @@ cdef bint liquidation_room(Columns* c, uint32_t more) noexcept nogil:
     return more_room(
         c.liquidation32, Q_COLUMNS_32, c.liquidation64, Q_COLUMNS_64, c.n_liquidations + more,
         &c.liquidation_capacity)
+
+
+cdef bint link_room(Columns* c, uint32_t more) noexcept nogil:
+    """Room for that many more links; 0 without memory."""
+    return more_room(c.link32, K_COLUMNS_32, NULL, 0, c.n_links + more, &c.link_capacity)
 
 
 # -- keys and names -------------------------------------------------------------------------------

@@ -9,16 +9,18 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from mevstream.cext.columns cimport (
-    C_COLUMNS_32, C_COLUMNS_64, C_FIELD_32, C_FIELD_64, L_COLUMNS_32, L_COLUMNS_64, L_FIELD_32,
-    L_FIELD_64, Q_COLUMNS_32, Q_COLUMNS_64, Q_FIELD_32, Q_FIELD_64, S_COLUMNS_32, S_COLUMNS_64,
+    C_COLUMNS_32, C_COLUMNS_64, C_FIELD_32, C_FIELD_64, K_COLUMNS_32, K_FIELD_32, L_COLUMNS_32,
+    L_COLUMNS_64, L_FIELD_32, L_FIELD_64, Q_COLUMNS_32, Q_COLUMNS_64, Q_FIELD_32, Q_FIELD_64,
+    S_COLUMNS_32, S_COLUMNS_64,
     S_FIELD_32, S_FIELD_64, SIGNERS_IN, SIGNERS_LAMPORTS, T_COLUMNS_32, T_COLUMNS_64, T_FIELD_32,
-    T_FIELD_64, Columns, Writer, columns_free, columns_init, key_index, liquidation_room,
+    T_FIELD_64, Columns, Writer, columns_free, columns_init, key_index, link_room, liquidation_room,
     liquidity_room, name_column, swap_room, transaction_room, write_bytes, write_column,
     write_varint_field,
 )
 from mevstream.cext.model cimport (
-    NONE, Change, CurveTold, Decoded, Instruction, Leg, Liquidation, Transaction,
+    NONE, Change, CurveTold, Decoded, Instruction, Leg, Link, Liquidation, Transaction,
 )
+from mevstream.cext.links cimport settle_links
 from mevstream.cext.registry cimport find_program, key_of
 from mevstream.cext.swaps cimport decode_instructions, decoded_free, decoded_init
 from mevstream.cext.transaction cimport transaction_free, transaction_init, transaction_parse
@@ -284,6 +286,16 @@ cdef void add_liquidation(
     c.n_liquidations += 1
 
 
+cdef void add_link(
+    Columns* c, const Transaction* tx, const Link* link, uint32_t index) noexcept nogil:
+    cdef uint32_t at = c.n_links
+    c.link32[0][at] = index
+    c.link32[1][at] = link.kind
+    c.link32[2][at] = account_key(c, tx, link.giver)
+    c.link32[3][at] = key_index(c, link.receiver)
+    c.n_links += 1
+
+
 cdef inline void read_failure(
     const Transaction* tx, uint32_t* variant, uint32_t* instruction, uint32_t* detail,
     uint32_t* custom) noexcept nogil:
@@ -348,6 +360,8 @@ cdef void add_transaction(Columns* c, Transaction* tx, Decoded* d, uint32_t inde
         add_change(c, tx, &d.changes[i], at)
     for i in range(d.n_liquidations):
         add_liquidation(c, tx, &d.liquidations[i], at)
+    for i in range(d.n_links):
+        add_link(c, tx, &d.links[i], index)
 
 
 cdef class BatchDecoder:
@@ -435,15 +449,18 @@ cdef class BatchDecoder:
                 c.n_malformed += 1
             else:
                 if tx.vote and tx.n_instructions == 1:
-                    d.n_legs = d.n_changes = d.n_liquidations = d.attempts = 0
+                    d.n_legs = d.n_changes = d.n_liquidations = d.n_links = d.attempts = 0
                     d.tip = d.cu_price = 0
                     d.tip_payer = d.cu_limit = NONE
                     d.dontfront = d.signers_told = False
                     d.signers_lamports = 0
                 else:
                     decode_instructions(tx, d)
-                if not swap_room(c, d.n_legs) or not liquidity_room(
-                        c, d.n_changes) or not liquidation_room(c, d.n_liquidations):
+                    if d.n_links:
+                        settle_links(tx, d)
+                if not swap_room(c, d.n_legs) or not liquidity_room(c, d.n_changes):
+                    return -1
+                if not liquidation_room(c, d.n_liquidations) or not link_room(c, d.n_links):
                     return -1
                 add_transaction(
                     c, tx, d,
@@ -509,6 +526,8 @@ cdef class BatchDecoder:
             write_column(w, Q_FIELD_32 + i, c.liquidation32[i], 4 * <uint64_t>c.n_liquidations)
         for i in range(Q_COLUMNS_64):
             write_column(w, Q_FIELD_64 + i, c.liquidation64[i], 8 * <uint64_t>c.n_liquidations)
+        for i in range(K_COLUMNS_32):
+            write_column(w, K_FIELD_32 + i, c.link32[i], 4 * <uint64_t>c.n_links)
         for i in range(C_COLUMNS_32):
             write_column(w, C_FIELD_32 + i, c.curve32[i], 4 * <uint64_t>c.n_swaps)
         for i in range(C_COLUMNS_64):

@@ -1,8 +1,10 @@
+from mevstream.cext.wallets import Wallets
 from mevstream.codecs.parsed import ParsedView
 
 LegTuple = tuple[int, int, int, int, int, int, int, int, int, int, int, bool, int, int]
 
 class Window:
+    wallets: Wallets
     def __len__(self) -> int: ...
     def clear(self) -> None: ...
     def key(self, number: int) -> bytes: ...

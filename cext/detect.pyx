@@ -18,6 +18,7 @@ from mevstream.cext.columns cimport (
     key_index,
     transaction_room,
 )
+from mevstream.cext.wallets cimport Wallets
 
 cdef extern from *:
     ctypedef signed long long int128 "__int128"
@@ -67,6 +68,10 @@ cdef struct Batch:
     const uint8_t* tx_payer
     const uint8_t* tx_flags
     const uint8_t* tx_swaps
+    Py_ssize_t n_links
+    const uint8_t* link_kind
+    const uint8_t* link_from
+    const uint8_t* link_to
 
 cdef struct Cycle:
     uint32_t tx
@@ -96,6 +101,10 @@ cdef int read_batch(view, Batch* b) except -1:
     b.tx_payer = memory(view.tx_payer, 4 * <Py_ssize_t>b.n_tx)
     b.tx_flags = memory(view.tx_flags, 4 * <Py_ssize_t>b.n_tx)
     b.tx_swaps = memory(view.tx_swaps, 4 * <Py_ssize_t>b.n_tx)
+    b.n_links = view.n_links
+    b.link_kind = memory(view.link_kind, 4 * b.n_links)
+    b.link_from = memory(view.link_from, 4 * b.n_links)
+    b.link_to = memory(view.link_to, 4 * b.n_links)
     for i in range(n):
         tx = at32(b.tx, i)
         if tx >= b.n_tx or tx < before:
@@ -107,6 +116,9 @@ cdef int read_batch(view, Batch* b) except -1:
         bad |= at32(b.mint_out, i) + 1 > b.n_keys
         bad |= at32(b.trader, i) + 1 > b.n_keys
         bad |= at32(b.tx_payer, tx) + 1 > b.n_keys
+    for i in range(b.n_links):
+        bad |= at32(b.link_from, i) + 1 > b.n_keys
+        bad |= at32(b.link_to, i) + 1 > b.n_keys
     if bad:
         raise ValueError(f"a key column points outside {b.n_keys} keys")
     return 0
@@ -161,7 +173,8 @@ cdef bint is_cycle(const Batch* b, uint32_t first, uint32_t n, Cycle* cycle) noe
 
 
 cdef class Window:
-    """The legs of the slots of a leader group, in order; see `take` and `suspects`."""
+    """The legs of the slots of a leader group, in order; see `take` and `suspects`. `wallets` tells
+    whose the wallets are, as `suspects` saw them last."""
 
     cdef Leg* legs
     cdef uint32_t n_legs, room
@@ -171,10 +184,12 @@ cdef class Window:
     cdef uint32_t* ids         # of the keys of the batch at hand; NONE as long as nobody asked
     cdef uint32_t ids_room
     cdef Columns columns
+    cdef readonly Wallets wallets
 
     def __cinit__(self):
         if not columns_init(&self.columns):
             raise MemoryError
+        self.wallets = Wallets()
         self.clear()
 
     def __dealloc__(self):
@@ -192,6 +207,7 @@ cdef class Window:
         if not transaction_room(&self.columns, 0):
             raise MemoryError
         self.n_legs = self.n_batches = 0
+        self.wallets.clear()
 
     def key(self, uint32_t number):
         """The 32 bytes of a key that `legs` told."""
@@ -203,8 +219,8 @@ cdef class Window:
         """Looks at a batch, the next one in order. Returns the transactions whose legs are a cycle
         with a gain: (row of the transaction, row of its first leg, legs, row of the mint in
         `keys`, gain in its base units, whether all other mints come out even). With `keep` the
-        batch's legs are added. Raises ValueError where it points outside its tables; then nothing
-        has changed."""
+        batch's legs and links are added. Raises ValueError where it points outside its tables; then
+        nothing has changed."""
         cdef Batch b
         cdef Cycle cycle
         cdef uint64_t slot = view.slot
@@ -212,7 +228,7 @@ cdef class Window:
         cdef uint32_t tx, told
         cdef list found = []
         cdef bint ok = True
-        if view.n_swaps == 0:
+        if view.n_swaps == 0 and view.n_links == 0:
             self.n_batches += keep
             return found
         read_batch(view, &b)
@@ -252,6 +268,13 @@ cdef class Window:
                 return False
             self.ids, self.ids_room = <uint32_t*>grown, b.n_keys + 1
         memset(self.ids, 0xFF, 4 * <size_t>b.n_keys)
+        for i in range(b.n_links):
+            if not self.wallets.add(
+                self.id_of(b, at32(b.link_from, i)),
+                self.id_of(b, at32(b.link_to, i)),
+                at32(b.link_kind, i),
+            ):
+                return False
         for i in range(b.n_swaps):
             tx = at32(b.tx, i)
             if not at32(b.tx_flags, tx) & SUCCESS:
@@ -333,17 +356,22 @@ cdef class Window:
     # -- in and out -------------------------------------------------------------------------------
 
     def suspects(self, uint32_t since):
-        """The pools where, from leg number `since` on, somebody reversed what the same wallet, or
-        wallets that got exactly those tokens, had done before, with somebody else's leg in the
-        first direction between: for each of them all of its legs, in order (the newest POOL_LEGS),
-        as `leg_at` has them."""
+        """The pools where, from leg number `since` on, somebody reversed what the same wallet,
+        another one of its owner, or wallets that got exactly those tokens, had done before, with
+        somebody else's leg in the first direction between: for each of them all of its legs, in
+        order (the newest POOL_LEGS), as `leg_at` has them."""
         cdef uint32_t i
         cdef list found = []
         cdef uint32_t* chain = <uint32_t*>malloc(4 * POOL_LEGS)
         cdef uint32_t n
+        cdef bint ok
         if chain == NULL:
             raise MemoryError
         try:
+            with nogil:
+                ok = self.find_owners()
+            if not ok:
+                raise MemoryError
             for i in range(since, self.n_legs):
                 # Each pool once: at its newest leg.
                 if self.legs[i].pool == NONE or self.newest[self.legs[i].pool] != i:
@@ -380,7 +408,7 @@ cdef class Window:
                 leg = &self.legs[chain[k]]
                 if not reverses(leg, back):
                     continue
-                if between and linked(leg, back):
+                if between and (linked(leg, back) or self.one_owner(leg, back)):
                     return True
                 between += leg.payer != back.payer
             # What two of the newest legs brought is sold together.
@@ -396,6 +424,30 @@ cdef class Window:
                     ) and back.trader_in >= LEAST_AMOUNT:
                         return True
         return False
+
+    cdef bint find_owners(self) noexcept nogil:
+        cdef uint32_t i
+        if not self.wallets.begin(self.columns.n_keys):
+            return False
+        if self.wallets.n_keys:
+            for i in range(self.n_legs):
+                self.wallets.know(self.legs[i].payer)
+                if not self.legs[i].routed:
+                    self.wallets.know(self.legs[i].trader)
+        return self.wallets.join()
+
+    cdef bint one_owner(self, const Leg* front, const Leg* back) noexcept nogil:
+        cdef uint32_t own, payer, trader = NONE
+        if self.wallets.n_keys == 0:
+            return False
+        payer = self.wallets.root(back.payer)
+        if not back.routed:
+            trader = self.wallets.root(back.trader)
+        own = self.wallets.root(front.payer)
+        if own != NONE and (own == payer or own == trader):
+            return True
+        own = NONE if front.routed else self.wallets.root(front.trader)
+        return own != NONE and (own == payer or own == trader)
 
     cdef tuple leg(self, uint32_t i):
         cdef const Leg* leg = &self.legs[i]

@@ -14,6 +14,7 @@ cdef enum:
     MAX_LEGS = 1024        # of one transaction; bounds the work that a forged one can cause
     MAX_CHANGES = 512      # of liquidity, of one transaction: an instruction makes two at most
     MAX_LIQUIDATIONS = 256
+    MAX_LINKS = 256        # an instruction makes one at most
     NO_TICK = -0x80000000
 
 # What a program is, as far as decoding cares (registry.pyx).
@@ -390,6 +391,19 @@ cdef struct Program:
     LiquidationReader liquidation_event
     LiquidationFinder liquidation_legs
 
+# link_kind in schemas/parsed.proto.
+cdef enum LinkKind:
+    GIVES_LAMPORTS = 0
+    GIVES_TOKENS = 1
+    CLOSES_TO = 2
+
+# Something that one wallet gave to another one (links.pyx).
+cdef struct Link:
+    LinkKind kind
+    uint16_t giver
+    uint16_t account           # what it went into
+    const uint8_t* receiver    # 32 bytes: whose account that is, or the account itself
+
 # -- what swaps.pyx finds ------------------------------------------------------------------------
 
 cdef struct Decoded:
@@ -399,6 +413,8 @@ cdef struct Decoded:
     uint32_t n_changes
     Liquidation* liquidations
     uint32_t n_liquidations
+    Link* links
+    uint32_t n_links
     Transfer* transfers        # in execution order
     uint32_t n_transfers
     uint32_t attempts          # swap instructions, whether they moved anything or not

@@ -60,6 +60,8 @@ cdef struct Plan:
     uint32_t seq
     uint64_t n_keys
     uint64_t n_names
+    uint64_t n_links
+    uint32_t* link_rows   # all of them, in order
     const uint8_t* keys
     uint32_t* place       # of a key: its partition, HUB, or UNSET as long as nobody asked
     TablePlan tables[N_TABLES]
@@ -127,7 +129,7 @@ cdef class Splitter:
     cdef Layout layout
     cdef References references
     cdef uint8_t known[MAX_NUMBER]  # fields of the envelope that every part has
-    cdef int keys, malformed
+    cdef int keys, malformed, links
     # Of each table but that of transactions: the two mints and the pool that tell its market.
     cdef int mints[N_TABLES][2]
     cdef int pool[N_TABLES]
@@ -149,6 +151,7 @@ cdef class Splitter:
         self.partition, self.partitions = envelope["partition"], envelope["partitions"]
         self.known[self.partition] = self.known[self.partitions] = 0
         self.keys, self.malformed = index["keys"], index["malformed"]
+        self.links = index["link_index"]
         for t, (mint, other, pool) in enumerate(MARKETS, 1):
             self.mints[t][0], self.mints[t][1] = index[mint], index[other]
             self.pool[t] = index[pool]
@@ -172,7 +175,7 @@ cdef class Splitter:
         cdef Plan plan
         cdef int i, bad
         cdef uint32_t part
-        cdef uint64_t words = 0
+        cdef uint64_t words = 0, link
         cdef uint32_t* next_free
         cdef bint replicas = False
         cdef list parts
@@ -192,6 +195,8 @@ cdef class Splitter:
         for i in range(N_TABLES):
             plan.tables[i].n = self.layout.rows(found, self.references.leaders[i])
             words += 4 * plan.tables[i].n
+        plan.n_links = self.layout.rows(found, self.links)
+        words += plan.n_links
         # At most as many words as the message has, a few times over.
         plan.place = <uint32_t*>malloc(4 * (words + 3 * plan.n_keys + 1) + rest_size)
         if plan.place == NULL:
@@ -208,6 +213,10 @@ cdef class Splitter:
                 next_free = plan.tables[i].second + plan.tables[i].n
                 replicas |= found[self.references.replicas[i]].size != 0
             plan.new_tx = plan.tables[TRANSACTIONS_TABLE].first  # which they do not need
+            plan.link_rows = next_free
+            for link in range(plan.n_links):
+                plan.link_rows[link] = <uint32_t>link
+            next_free += plan.n_links
             plan.head = <uint8_t*>next_free
             with nogil:
                 self.layout.find(begin, end, found, plan.head)
@@ -384,8 +393,11 @@ cdef class Splitter:
                     plan.part_keys += 1
 
     cdef inline (const uint32_t*, uint64_t) rows_of(self, const Plan* plan, int i) noexcept nogil:
-        """The rows of a table's column that the part has, and their number."""
+        """The rows of a table's column that the part has, and their number. Links are of no market,
+        and no rows of a transaction: who funded whom matters wherever one of them trades."""
         cdef int t = self.references.tables[i]
+        if t < 0:
+            return plan.link_rows, plan.n_links
         return plan.tables[t].rows, plan.tables[t].part_n
 
     cdef inline int replicas_of(self, int i) noexcept nogil:

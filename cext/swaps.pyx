@@ -18,12 +18,14 @@ from mevstream.cext.calls cimport link_calls, program_at
 from mevstream.cext.events cimport read_events
 from mevstream.cext.flow cimport find_unknown_venues, flow_vaults
 from mevstream.cext.holdings cimport settle_holdings
+from mevstream.cext.links cimport note_link
 from mevstream.cext.liquidations cimport find_liquidations, finish_liquidations, is_liquidation
 from mevstream.cext.liquidity cimport find_changes, finish_changes
 from mevstream.cext.model cimport (
-    AMOUNTS_FROM_EVENT, COMPUTE_BUDGET, MAX_CHANGES, MAX_LEGS, MAX_LIQUIDATIONS, NO_ACCOUNT,
-    NO_POSITION, NONE, ROUTER, SYSTEM, TOKEN, TOKEN_2022, VENUE, Change, Decoded,
-    Instruction, Leg, Liquidation, Program, SwapInstruction, TokenAccount, Transaction, Transfer,
+    AMOUNTS_FROM_EVENT, CLOSES_TO, COMPUTE_BUDGET, GIVES_LAMPORTS, GIVES_TOKENS, MAX_CHANGES,
+    MAX_LEGS, MAX_LINKS, MAX_LIQUIDATIONS, NO_ACCOUNT, NO_POSITION, NONE, ROUTER, SYSTEM, TOKEN,
+    TOKEN_2022, VENUE, Change, Decoded, Instruction, Leg, Link, Liquidation, Program,
+    SwapInstruction, TokenAccount, Transaction, Transfer,
     curve_untold,
 )
 from mevstream.cext.patterns cimport account_at, leading_bytes, matches, resolve
@@ -35,6 +37,8 @@ cdef enum:
     # The runtime allows 64 instructions in all; a transaction with more than this is no real one.
     MAX_TRACE = 256
     LEGS_AN_INSTRUCTION = 16
+    # Lamports: who is given less cannot pay for a signature with it.
+    LEAST_GIFT = 5000
 
 # Jito's eight tip accounts (addresses derived from its tip program's seeds), and what a key must start with to be asked for.
 TIP_ACCOUNTS = (
@@ -70,8 +74,9 @@ cdef bint decoded_init(Decoded* d) noexcept nogil:
     d.transfers = <Transfer*>malloc(MAX_TRACE * sizeof(Transfer))
     d.changes = <Change*>malloc(MAX_CHANGES * sizeof(Change))
     d.liquidations = <Liquidation*>malloc(MAX_LIQUIDATIONS * sizeof(Liquidation))
+    d.links = <Link*>malloc(MAX_LINKS * sizeof(Link))
     return (d.legs != NULL and d.transfers != NULL and d.changes != NULL
-            and d.liquidations != NULL)
+            and d.liquidations != NULL and d.links != NULL)
 
 
 cdef void decoded_free(Decoded* d) noexcept nogil:
@@ -79,19 +84,22 @@ cdef void decoded_free(Decoded* d) noexcept nogil:
     free(d.transfers)
     free(d.changes)
     free(d.liquidations)
+    free(d.links)
     d.legs = NULL
     d.transfers = NULL
     d.changes = NULL
     d.liquidations = NULL
+    d.links = NULL
 
 
 # -- transfers and other small instructions -------------------------------------------------------
 
 cdef void read_token_instruction(
     Transaction* tx, Decoded* d, const Instruction* ix, uint32_t position, bint token_2022,
-) noexcept nogil:
-    """Transfers, and the token accounts that a transaction creates for itself (which no balance
-    names if it closes them too). Layouts: the SPL token programs'."""
+    bint links) noexcept nogil:
+    """Transfers, whom accounts are closed to, and the token accounts that a transaction creates for
+    itself (which no balance names if it closes them too). `links`: what is given away counts.
+    Layouts: the SPL token programs'."""
     cdef Transfer* transfer = &d.transfers[d.n_transfers]
     cdef TokenAccount* entry
     cdef uint16_t account = 0, mint = 0, owner = 0
@@ -124,6 +132,10 @@ cdef void read_token_instruction(
               and account_at(tx, ix, 3, &transfer.authority))
         if transfer.fee > transfer.amount:
             transfer.fee = 0
+    elif tag == 9:                                      # CloseAccount
+        if links and account_at(tx, ix, 1, &account) and account_at(tx, ix, 2, &owner):
+            note_link(tx, d, CLOSES_TO, owner, account)
+        return
     elif tag == 1 or tag == 16 or tag == 18:            # InitializeAccount, …2, …3
         if not account_at(tx, ix, 0, &account) or not account_at(tx, ix, 1, &mint):
             return
@@ -144,12 +156,15 @@ cdef void read_token_instruction(
     if ok:
         transfer.position = position
         d.n_transfers += 1
+        if links and transfer.amount:
+            note_link(tx, d, GIVES_TOKENS, transfer.authority, transfer.destination)
 
 
 cdef void read_system_instruction(
-    Transaction* tx, Decoded* d, const Instruction* ix) noexcept nogil:
-    """Lamports to a tip account: Transfer (2) and TransferWithSeed (11)."""
-    cdef uint16_t source = 0, destination = 0
+    Transaction* tx, Decoded* d, const Instruction* ix, bint links) noexcept nogil:
+    """Lamports to a tip account or, where `links` asks for them, to somebody else: Transfer (2) and
+    TransferWithSeed (11), where the owner of a derived account signs."""
+    cdef uint16_t source = 0, destination = 0, giver = 0
     cdef uint32_t tag, i
     if ix.n_data < 12:
         return
@@ -159,13 +174,17 @@ cdef void read_system_instruction(
             return
     elif tag != 11 or not account_at(tx, ix, 2, &destination):
         return
-    if not may_be_tip[tx.keys[destination][0]] or not account_at(tx, ix, 0, &source):
+    if not account_at(tx, ix, 0, &source):
         return
-    for i in range(8):
-        if mv_equal32(tip_accounts[i], tx.keys[destination]):
-            d.tip += mv_u64(ix.data + 4)
-            d.tip_payer = source
-            return
+    if may_be_tip[tx.keys[destination][0]]:
+        for i in range(8):
+            if mv_equal32(tip_accounts[i], tx.keys[destination]):
+                d.tip += mv_u64(ix.data + 4)
+                d.tip_payer = source
+                return
+    if links and mv_u64(ix.data + 4) >= LEAST_GIFT:
+        if account_at(tx, ix, 0 if tag == 2 else 1, &giver):
+            note_link(tx, d, GIVES_LAMPORTS, giver, destination)
 
 
 cdef void read_budget_instruction(Decoded* d, const Instruction* ix) noexcept nogil:
@@ -367,8 +386,8 @@ cdef void decode_instructions(Transaction* tx, Decoded* d) noexcept nogil:
     cdef const Program* program
     cdef Instruction* ix
     cdef bint called_venue = False, called_stranger = False, called_router = False
-    cdef bint called_token_2022 = False, liquidates = False, swaps
-    d.n_legs = d.n_transfers = d.attempts = d.n_changes = d.n_liquidations = 0
+    cdef bint called_token_2022 = False, liquidates = False, swaps, below_stranger = False
+    d.n_legs = d.n_transfers = d.attempts = d.n_changes = d.n_liquidations = d.n_links = 0
     d.tip = d.cu_price = 0
     d.tip_payer = d.cu_limit = NONE
     d.dontfront = d.signers_told = False
@@ -384,19 +403,22 @@ cdef void decode_instructions(Transaction* tx, Decoded* d) noexcept nogil:
     for i in range(tx.n_instructions):
         ix = &tx.instructions[i]
         program = program_at(tx, d, ix.program)
+        if ix.inner == NONE:
+            below_stranger = program == NULL
         if program == NULL:
             called_stranger = True
         elif program.kind == TOKEN or program.kind == TOKEN_2022:
             called_token_2022 = called_token_2022 or program.kind == TOKEN_2022
             if not tx.failed:
-                read_token_instruction(tx, d, ix, i, program.kind == TOKEN_2022)
+                read_token_instruction(
+                    tx, d, ix, i, program.kind == TOKEN_2022, ix.inner == NONE or below_stranger)
         elif program.kind == VENUE:
             called_venue = True
         elif program.kind == ROUTER:
             called_router = True
         elif program.kind == SYSTEM:
             if not tx.failed:
-                read_system_instruction(tx, d, ix)
+                read_system_instruction(tx, d, ix, ix.inner == NONE or below_stranger)
         elif program.kind == COMPUTE_BUDGET and ix.inner == NONE:
             read_budget_instruction(d, ix)
         elif program.n_liquidations and not tx.failed:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -36,6 +36,8 @@ KEY_COLUMNS = (
     "liquidation_owner",
     "liquidation_repay_mint",
     "liquidation_collateral_mint",
+    "link_from",
+    "link_to",
 )
 """Columns that hold rows of `keys`."""
 
@@ -54,7 +56,12 @@ NO_TICK = -0x80000000
 
 LIQUIDITY_KINDS = ("add", "remove", "open", "close", "collect")
 LIQUIDATION_KINDS = ("loan", "perp", "borrow_for_perp_pnl", "perp_pnl_for_deposit")
-"""What the numbers in `liquidity_kind` and `liquidation_kind` stand for."""
+LINK_KINDS: tuple[Literal["lamports"], Literal["tokens"], Literal["close"]] = (
+    "lamports",
+    "tokens",
+    "close",
+)
+"""What the numbers in `liquidity_kind`, `liquidation_kind` and `link_kind` stand for."""
 
 UNKNOWN_VENUE = "unknown"
 """What `swap_venue` names where only the token flow shows a swap."""
@@ -96,7 +103,7 @@ _DECIMALS = (
 )
 SCHEMA = ColumnSchema(
     ParsedBatch,
-    leaders=("tx_index", "swap_tx", "liquidity_tx", "liquidation_tx"),
+    leaders=("tx_index", "swap_tx", "liquidity_tx", "liquidation_tx", "link_index"),
     widths={"keys": 32, "tx_signature": 64},
     defaults={
         **dict.fromkeys(_NONE_COLUMNS, NONE),
@@ -182,9 +189,9 @@ class ParsedView(ParsedMessage):
 
     Beside the envelope, every column of schemas/parsed.proto is an attribute: a read-only,
     one-dimensional array of uint32 (fixed32), int32 (sfixed32), uint64 (fixed64) or float64
-    (double) with `n_tx` rows (tx_*), `n_swaps` (swap_*), `n_liquidity` (liquidity_*) or
-    `n_liquidations` (liquidation_*). `keys` is uint8 of shape (k, 32), `tx_signature` of shape
-    (n_tx, 64). `malformed` has its own length. `names` is a list of str.
+    (double) with `n_tx` rows (tx_*), `n_swaps` (swap_*), `n_liquidity` (liquidity_*),
+    `n_liquidations` (liquidation_*) or `n_links` (link_*). `keys` is uint8 of shape (k, 32),
+    `tx_signature` of shape (n_tx, 64). `malformed` has its own length. `names` is a list of str.
 
     A column that the writer did not know reads as NONE where the schema has 0xFFFFFFFF for none
     or unknown (and as a top-level `…_inner`), as NO_TICK for ticks and bins, as 255 for decimals,
@@ -195,6 +202,7 @@ class ParsedView(ParsedMessage):
     """
 
     schema: ColumnSchema[Any] = SCHEMA
+    n_links: int
 
     if TYPE_CHECKING:
 
@@ -207,6 +215,7 @@ class ParsedView(ParsedMessage):
             for name in ("tx_index", "swap_tx", "liquidity_tx", "liquidation_tx", "malformed")
         )
         super().__init__(data, message, (tx, swaps, liquidity, liquidations), malformed)
+        self.n_links = len(columns["link_index"])
         self.__dict__.update(columns)
 
     def validate(self) -> None:

@@ -19,6 +19,7 @@ TX = [name for name in SCHEMA.columns if name.startswith("tx_")]
 SWAP = [name for name in SCHEMA.columns if name.startswith("swap_")]
 LIQUIDITY = [name for name in SCHEMA.columns if name.startswith("liquidity_")]
 LIQUIDATION = [name for name in SCHEMA.columns if name.startswith("liquidation_")]
+LINK = [name for name in SCHEMA.columns if name.startswith("link_")]
 
 
 def bits(rng: np.random.Generator, dtype: np.dtype[Any], shape: Any) -> NDArray[Any]:
@@ -40,6 +41,7 @@ def random_columns(rng: np.random.Generator, n_tx: int, n_swaps: int) -> Columns
         (SWAP, n_swaps),
         (LIQUIDITY, n_liquidity),
         (LIQUIDATION, n_liquidations),
+        (LINK, int(rng.integers(9))),
     ):
         for name in names:
             shape = (rows, 64) if name == "tx_signature" else rows
@@ -134,6 +136,7 @@ def test_protobufs_bytes_read_by_our_view(batch: tuple[dict[str, Any], Columns])
     assert view.n_swaps == len(columns["swap_tx"])
     assert view.n_liquidity == len(columns["liquidity_tx"])
     assert view.n_liquidations == len(columns["liquidation_tx"])
+    assert view.n_links == len(columns["link_index"])
     assert_envelope(view, message)
     for name in columns:
         assert_same(getattr(view, name), getattr(message, name))
@@ -282,7 +285,7 @@ def test_validate_finds_indexes_outside_their_table(column: str, size: int) -> N
         rows = {column: [0, index]}
         table = column.partition("_")[0]
         if table != "tx":
-            rows[f"{table}_tx"] = [0, 0]
+            rows["link_index" if table == "link" else f"{table}_tx"] = [0, 0]
         view = ParsedView(outside(**rows).SerializeToString())
         if good:
             view.validate()

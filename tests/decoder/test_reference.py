@@ -7,10 +7,11 @@ import pytest
 from reference import compiled
 from reference.decoder import Leg, Transaction
 from reference.holdings import holdings
+from reference.links import links
 from reference.load import Decoded
 from reference.transaction import base58
 
-from mevstream.codecs.parsed import SIGNERS_TOLD
+from mevstream.codecs.parsed import LINK_KINDS, SIGNERS_TOLD
 
 BATCH = 256
 # Venues that the package has a name for and the reference only sees as a flow.
@@ -68,3 +69,19 @@ def test_what_is_left_with_the_signers(corpus: list[Decoded]) -> None:
                 mint = base58(parsed.keys[at : at + 32])
                 assert parsed.swap_signers_in[leg] == wanted.tokens[mint], name
     assert told > 50
+
+
+def test_who_gave_something_to_whom(corpus: list[Decoded]) -> None:
+    """Of every transaction, by the positions that the batch gives them."""
+    kinds: Counter[str] = Counter()
+    for start in range(0, len(corpus), BATCH):
+        part = corpus[start : start + BATCH]
+        parsed = compiled.batch(message.SerializeToString() for _, message, _ in part)
+        found = compiled.links(parsed)
+        assert [at for at, _ in found] == sorted(at for at, _ in found)
+        for row, (name, message, reference) in enumerate(part):
+            own = [link for at, link in found if at == row]
+            assert own == links(message, reference.legs), name
+            kinds.update(link.kind for link in own)
+    assert all(kinds[kind] >= 5 for kind in LINK_KINDS), kinds
+    assert sum(kinds.values()) < len(corpus) / 8, kinds

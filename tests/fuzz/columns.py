@@ -153,6 +153,8 @@ class PartsTarget:
                 home = sum(int((getattr(v, f"{table}_replica") == 0).sum()) for v in views)
                 if home != rows:
                     raise Finding(f"{home} {table} rows at home of {rows}", data)
+            if any(view.n_links != whole.n_links for view in views):
+                raise Finding("a part without all links", data)
         return 3
 
 
@@ -183,7 +185,8 @@ class ColumnsTarget:
                 if name.partition("_")[0] in TABLES:
                     rows.column(name)
             for name in KEY_COLUMNS:
-                rows.keys(name)
+                if name.partition("_")[0] in TABLES:
+                    rows.keys(name)
         except InputError as error:
             if "\n" in str(error):
                 raise Finding("more than one line of error", data) from None

@@ -23,7 +23,7 @@ PARTIAL = 4
 # Counts that then leave out what is of no use.
 COUNTED_WHERE_USABLE = ("tx_accounts", "tx_instructions", "tx_inner_instructions")
 # Columns that say where a row lies in its batch; all others follow from the transaction alone.
-PLACE_COLUMNS = ("tx_index", "swap_tx", "liquidity_tx", "liquidation_tx")
+PLACE_COLUMNS = ("tx_index", "swap_tx", "liquidity_tx", "liquidation_tx", "link_index")
 
 
 class DecoderTarget:
@@ -41,7 +41,7 @@ class DecoderTarget:
         self.seen: set[tuple[object, ...]] = set()
         self.columns = [
             field.name for field in ParsedBatch.DESCRIPTOR.fields
-            if field.name.startswith(("tx_", "swap_", "liquidity_", "liquidation_"))
+            if field.name.startswith(("tx_", "swap_", "liquidity_", "liquidation_", "link_"))
         ]  # fmt: skip
 
     def generate(self) -> bytes:
@@ -101,7 +101,8 @@ class DecoderTarget:
             if np.any(np.diff(getattr(view, name).astype(np.int64)) < 0):
                 raise Finding(f"{name} is out of order", data)
         failed = np.flatnonzero(view.tx_flags & SUCCESS == 0)
-        if np.isin(view.liquidity_tx, failed).any() or np.isin(view.liquidation_tx, failed).any():
+        changed = [view.tx_index[view.liquidity_tx], view.tx_index[view.liquidation_tx]]
+        if np.isin(np.concatenate([*changed, view.link_index]), view.tx_index[failed]).any():
             raise Finding("a failed transaction changes something", data)
 
     def _check_alone(
@@ -118,6 +119,9 @@ class DecoderTarget:
                 continue
             if name.startswith("tx_"):
                 here, there = getattr(view, name)[row : row + 1], getattr(alone, name)
+            elif name.startswith("link_"):
+                mine = view.link_index == view.tx_index[row]
+                here, there = getattr(view, name)[mine], getattr(alone, name)
             else:
                 mine = getattr(view, f"{name.partition('_')[0]}_tx") == row
                 here, there = getattr(view, name)[mine], getattr(alone, name)
@@ -148,6 +152,9 @@ class DecoderTarget:
             )
             for tx, of, kind, flags in zip(*columns, strict=True):
                 swaps.setdefault(tx, []).append((view.names[of], table, kind, flags))
+        for index, kind in zip(view.link_index.tolist(), view.link_kind.tolist(), strict=True):
+            for tx in np.flatnonzero(view.tx_index == index).tolist():
+                swaps.setdefault(tx, []).append(("link", kind))
         accepted = (data for i, data in enumerate(transactions) if i not in malformed)
         for row, (data, flags, version, attempts) in enumerate(
             zip(

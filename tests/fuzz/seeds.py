@@ -68,7 +68,8 @@ def shared_data() -> Path | None:
 
 def made_transactions() -> list[bytes]:
     """For each swap or liquidity instruction of each venue, and each liquidation, one transaction
-    that calls it, and one routed."""
+    that calls it, and one routed; and gifts, by the transaction itself and below a program that
+    nobody has listed."""
     random = Random(0)
     calls: list[tuple[str, bytes, Sequence[int]]] = [
         (program, b"\x09", range(17)) for program in (RAYDIUM_V4, RAYDIUM_STABLE)
@@ -84,11 +85,36 @@ def made_transactions() -> list[bytes]:
     for program, name, accounts in lists:
         places = [LETTERS.get(letter, 7 + i % 17) for i, letter in enumerate(accounts)]
         calls.append((program, leading(name), places))
-    return [
-        _transaction(*call, routed, random).SerializeToString()
-        for call in calls
-        for routed in (False, True)
+    transactions = [
+        _transaction(*call, routed, random) for call in calls for routed in (False, True)
     ]
+    stranger = str(Pubkey.from_bytes(random.randbytes(32)))
+    for nested in (False, True):
+        transactions.append(_transaction(stranger, b"", range(9), False, random))
+        _give(transactions[-1], nested)
+    return [transaction.SerializeToString() for transaction in transactions]
+
+
+def _give(transaction: ConfirmedTransaction, nested: bool) -> None:
+    """Adds lamports, tokens and closed accounts of the payer for somebody else."""
+    body = transaction.transaction.message
+    system = len(body.account_keys)
+    body.account_keys.append(bytes(32))
+    for balances in (transaction.meta.pre_balances, transaction.meta.post_balances):
+        balances.append(1)
+    with_seed = pack("<IQQ", 11, 10**6, 4) + b"seed" + bytes(32)
+    for program, accounts, data in (
+        (system, [0, 9], pack("<IQ", 2, 10**9)),
+        (system, [10, 0, 4], with_seed),
+        (TOKEN_PROGRAM, [2, 5, 0], b"\x03" + pack("<Q", 1)),
+        (TOKEN_PROGRAM, [1, 8, 11, 0], b"\x0c" + pack("<QB", 7, 9)),
+        (TOKEN_PROGRAM, [11, 8], b"\x12" + body.account_keys[12]),
+        (TOKEN_PROGRAM, [11, 13, 0], b"\x09"),
+    ):
+        if nested:
+            _add(transaction.meta.inner_instructions[0], program, bytes(accounts), data, 2)
+        else:
+            body.instructions.add(program_id_index=program, accounts=bytes(accounts), data=data)
 
 
 def _accounts(shape: Shape) -> Sequence[int]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from mevstream.codecs.parsed import (
     DELTA_TOLD,
     FEE_IN_COLLATERAL,
     FEE_TOLD,
+    LINK_KINDS,
     LIQUIDITY_KINDS,
     NO_TICK,
     SIGNERS_TOLD,
@@ -124,6 +125,15 @@ class Liquidation:
 
 
 @dataclass
+class Gift:
+    """What one wallet gives to another one. kind: one of LINK_KINDS."""
+
+    giver: str
+    receiver: str
+    kind: Literal["lamports", "tokens", "close"] = "lamports"
+
+
+@dataclass
 class Tx:
     """payer: also the trader of legs that name none. Swaps are in instruction 1, liquidity changes
     in 2."""
@@ -142,6 +152,7 @@ class Tx:
     index: int = 0
     changes: Sequence[Change] = ()
     liquidations: Sequence[Liquidation] = ()
+    gifts: Sequence[Gift] = ()
 
 
 @dataclass
@@ -243,6 +254,13 @@ def batch(transactions: Sequence[Tx], envelope: dict[str, Any]) -> bytes:
         "swap_liquidity": [s.liquidity for *_, s in legs],
     }
     columns |= _changes(transactions, row) | _liquidations(transactions, row)
+    gifts = [(tx, gift) for tx in transactions for gift in tx.gifts if not tx.failed]
+    columns |= {
+        "link_index": [tx.index for tx, _ in gifts],
+        "link_kind": [LINK_KINDS.index(gift.kind) for _, gift in gifts],
+        "link_from": [row(gift.giver) for _, gift in gifts],
+        "link_to": [row(gift.receiver) for _, gift in gifts],
+    }
     wide = [
         name
         for name in columns

@@ -24,7 +24,7 @@ MARKETS = {
 }
 TABLES = {
     table: [n for n in SCHEMA.columns if n.startswith(f"{table}_") and not n.endswith("_replica")]
-    for table in ("tx", *MARKETS)
+    for table in ("tx", *MARKETS, "link")
 }
 
 Row = tuple[Any, ...]
@@ -137,6 +137,7 @@ def check(data: bytes, parts: list[bytes], hubs: list[bytes]) -> None:
         if count > 1:
             used = {i for name in KEY_COLUMNS for i in getattr(view, name).tolist()} - {NONE}
             assert used == set(range(len(view.keys)))
+        assert rows(view, "link") == rows(whole, "link")
         dead += view.malformed.tolist()
         assert not len(view.malformed) or number == whole.seq % count
         status = batch_status(view, len(view.malformed))
@@ -174,7 +175,7 @@ def made_batch(random: Random, *, most: int = 12) -> bytes:
     now and then a column that an old writer did not have."""
     rng = np.random.default_rng(random.getrandbits(64))
     n_tx = random.choice((0, 1, random.randrange(most + 1)))
-    counts = {"tx": n_tx}
+    counts = {"tx": n_tx, "link": random.choice((0, 0, 1, random.randrange(most + 1)))}
     for table, times in (("swap", 2), ("liquidity", 1), ("liquidation", 1)):
         counts[table] = random.choice((0, 1, random.randrange(times * most + 1))) if n_tx else 0
     keys = [*HUBS, *MINTS]
@@ -206,7 +207,7 @@ def made_batch(random: Random, *, most: int = 12) -> bytes:
     if random.random() < 0.3:
         names_of_columns = [name for table in TABLES.values() for name in table]
         for name in random.sample(names_of_columns, random.randrange(12)):
-            if name != "tx_index" and not name.endswith("_tx"):
+            if not name.endswith(("_index", "_tx")):
                 del columns[name]
     envelope = {
         "slot": random.getrandbits(40),

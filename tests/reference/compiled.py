@@ -6,11 +6,12 @@ The message is read with the ordinary protobuf class, not with the package's own
 from collections.abc import Iterable, Sequence
 
 from mevstream.cext.decoder import BatchDecoder
-from mevstream.codecs.parsed import LIQUIDITY_KINDS
+from mevstream.codecs.parsed import LINK_KINDS, LIQUIDITY_KINDS
 from mevstream.schemas import confirmed_block_pb2 as cb
 from mevstream.schemas import parsed_pb2, raw_pb2
 from reference.changes import Change, Liquidation
 from reference.decoder import Leg, Transaction
+from reference.links import Link
 from reference.transaction import base58
 
 NONE = 0xFFFFFFFF
@@ -133,6 +134,21 @@ def liquidations(message: cb.ConfirmedTransaction) -> list[Liquidation]:
             fee=parsed.liquidation_fee[i] if parsed.liquidation_flags[i] & FEE_TOLD else None,
         )
         for i in range(len(parsed.liquidation_tx))
+    ]
+
+
+def links(parsed: parsed_pb2.ParsedBatch) -> list[tuple[int, Link]]:
+    """The rows of the link columns, each with the position of its transaction."""
+    return [
+        (
+            parsed.link_index[i],
+            Link(
+                LINK_KINDS[parsed.link_kind[i]],
+                _key(parsed, parsed.link_from[i]) or "",
+                _key(parsed, parsed.link_to[i]) or "",
+            ),
+        )
+        for i in range(len(parsed.link_index))
     ]
 
 

@@ -90,6 +90,7 @@ class Tx:
         self.mints: dict[str, str] = {}
         self.owners: dict[str, str] = {}
         self.decimals: dict[str, int] = {}
+        self.opened: set[str] = set()
         self._change: dict[str, int] = {}
         self._token_accounts()
 
@@ -146,6 +147,7 @@ class Tx:
                 continue
             tag = ix.data[0]
             if tag in (1, 16, 18) and len(ix.accounts) >= 2:  # InitializeAccount, …2, …3
+                self.opened.add(ix.accounts[0])
                 self.mints.setdefault(ix.accounts[0], ix.accounts[1])
                 if tag == 1 and len(ix.accounts) >= 3:
                     self.owners.setdefault(ix.accounts[0], ix.accounts[2])

@@ -125,6 +125,7 @@ class OpportunityStage:
             ]
             return Detected(found, [], [])
         found: list[Found] = []
+        cycles: list[Cycle] = []
         could: list[Predicted] = []
         risks: list[Exposed] = []
         block = (view.chain, view.slot, view.blockhash)
@@ -134,9 +135,10 @@ class OpportunityStage:
             found += self._close()
             self._begin(self._open, block)
         self._open, self._seq, self._ended = block, view.seq, view.last
-        if view.n_swaps or view.n_liquidity:
+        if view.n_swaps or view.n_liquidity or view.n_links:
             cycles = self._window.take(view, True)
             self._batches.append(view)
+        if view.n_swaps or view.n_liquidity:
             arbitrages = [self._arbitrage(view, cycle) for cycle in cycles]
             found += [one for one in arbitrages if one is not None]
             of_slot = [batch for batch in self._batches if batch.slot == view.slot]
@@ -204,7 +206,9 @@ class OpportunityStage:
             pool = [Leg(*leg) for leg in legs]
             found += [
                 sandwich
-                for sandwich in sandwiches(pool, self._since, self._batches, _SOL, self._marks)
+                for sandwich in sandwiches(
+                    pool, self._since, self._batches, _SOL, self._marks, self._window.wallets
+                )
                 if not sandwich.legs[0].is_replica
             ]
         self._since = len(self._window)
@@ -251,7 +255,8 @@ class OpportunityStage:
 
     def snapshot(self) -> bytes:
         """An OpportunityState message: the transactions of the leader group that have swaps or
-        liquidity changes, where pools stood before it, the pools, and the tips of late."""
+        liquidity changes, its links, where pools stood before it, the pools, and the tips of
+        late."""
         state = OpportunityState(version=STATE_VERSION, since=self._since)
         state.seq, state.ended = self._seq, self._ended
         state.pools = self.pools.snapshot()
@@ -311,13 +316,13 @@ def _encode(view: ParsedView, detected: Detected) -> bytes:
 
 
 def _with_rows(view: ParsedView) -> bytes:
-    """The batch with the transactions that have swaps or liquidity changes, as a message of its
-    own."""
+    """The batch with the transactions that have swaps or liquidity changes, and with the links of
+    all, as a message of its own."""
     rows = np.union1d(view.swap_tx, view.liquidity_tx)
     columns = {
         name: getattr(view, name)
         for name in SCHEMA.columns
-        if name.startswith(("swap_", "liquidity_"))
+        if name.startswith(("swap_", "liquidity_", "link_"))
     }
     columns |= {
         name: getattr(view, name)[rows] for name in SCHEMA.columns if name.startswith("tx_")

@@ -2,16 +2,20 @@
 
 Two wallets that trade in a pool are one actor's where one pays the other's transactions or trades
 through the other's authority, where one sells to the last unit what another one got (unless that
-is a round number), and where many of them bid the same price for the same compute units: a fleet of
-one bot. A router is no actor: its accounts trade for everybody, so only the payer counts there.
+is a round number), where lamports, tokens or a closed account went from one to the other in the
+leader group, directly or through wallets between (cext/wallets.pyx), and where many
+of them bid the same price for the same compute units: a fleet of one bot. A router is no actor: its
+accounts trade for everybody, so only the payer counts there. Neither is a service that many wallets
+have to do with.
 
-What the batches do not tell, and so is not used: who funded a wallet, whom it closed its accounts
-to, and which unlisted program called a venue.
+What the batches do not tell, and so is not used: who funded a wallet before the leader group, and
+which unlisted program called a venue.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 
+from mevstream.cext.wallets import Wallets
 from mevstream.codecs.columns import NONE
 from mevstream.codecs.parsed import ParsedView
 from mevstream.topologies.opportunities.observed.model import Leg
@@ -31,6 +35,12 @@ def is_telling(amount: int) -> bool:
     return len(str(amount).rstrip("0")) >= LEAST_DIGITS
 
 
+def wallets_of(leg: Leg) -> list[int]:
+    """Whose keys a leg was traded with, as numbers of the window."""
+    traders = [leg.payer] if leg.routed or leg.trader == NONE else [leg.payer, leg.trader]
+    return [wallet for wallet in dict.fromkeys(traders) if wallet != NONE]
+
+
 def bid(leg: Leg, batches: Sequence[ParsedView]) -> tuple[int, int]:
     """What a leg's transaction bids for a compute unit, and its limit of them; 0 for none."""
     view = batches[leg.batch]
@@ -41,20 +51,42 @@ def bid(leg: Leg, batches: Sequence[ParsedView]) -> tuple[int, int]:
 class Actors:
     """The actors of the legs of one pool: `of[i]` is the number of the actor of legs[i].
 
-    legs: in order, all of one pool; batches: those that they came in.
+    legs: in order, all of one pool; batches: those that they came in; wallets: whose they are,
+    and who gave them something. `funders[i]` are those who gave something to the wallets
+    of legs[i], public services, too; `fleets` are actors with wallets of which somebody gave
+    something to FLEET or more that trade in this pool.
     """
 
     of: list[int]
+    funders: list[set[int]]
+    fleets: set[int]
 
-    def __init__(self, legs: Sequence[Leg], batches: Sequence[ParsedView]) -> None:
+    def __init__(
+        self, legs: Sequence[Leg], batches: Sequence[ParsedView], wallets: Wallets
+    ) -> None:
         self._parents: dict[int, int] = {}
+        gave: dict[int, set[int]] = {}
         for leg in legs:
             self._find(leg.payer)
-            if leg.trader != NONE and not leg.routed:
-                self._join(leg.payer, leg.trader)
+            for wallet in wallets_of(leg):
+                self._join(leg.payer, wallet)
+                self._join(leg.payer, wallets.owner(wallet))
+                if wallet not in gave:
+                    gave[wallet] = wallets.funders(wallet)
         self._join_fleets(legs, batches)
         self._join_same_tokens(legs)
         self.of = [self._find(leg.payer) for leg in legs]
+        self.funders = [set[int]().union(*(gave[one] for one in wallets_of(leg))) for leg in legs]
+        funded: defaultdict[int, set[int]] = defaultdict(set)
+        for wallet, givers in gave.items():
+            for giver in givers:
+                funded[giver].add(wallet)
+        self.fleets = {
+            self._find(wallet)
+            for members in funded.values()
+            if len(members) >= FLEET
+            for wallet in members
+        }
 
     def _find(self, key: int) -> int:
         parents = self._parents

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from mevstream.cext.wallets import Wallets
 from mevstream.codecs import opportunities as bits
 from mevstream.codecs.opportunities import Exactness, Kind, Role
 from mevstream.codecs.parsed import ParsedView
@@ -79,6 +80,7 @@ class _Pool:
         self,
         legs: Sequence[Leg],
         actors: Sequence[int],
+        funders: Sequence[set[int]],
         batches: Sequence[ParsedView],
         sol: bytes,
         marks: Marks,
@@ -88,6 +90,7 @@ class _Pool:
         self.sol = sol
         self.marks = marks
         self._actor = {leg.number: actor for leg, actor in zip(legs, actors, strict=True)}
+        self._funders = {leg.number: own for leg, own in zip(legs, funders, strict=True)}
         first: dict[int, Leg] = {}
         both: dict[int, None] = {}
         for leg, actor in zip(legs, actors, strict=True):
@@ -117,6 +120,11 @@ class _Pool:
         is not there to hold what it bought."""
         return self._actor[leg.number] not in self.in_and_out
 
+    def is_funded_with(self, leg: Leg, own: Sequence[Leg]) -> bool:
+        """Whether somebody, be it a public service, gave something to its wallet and to one of
+        these."""
+        return any(self._funders[leg.number] & self._funders[one.number] for one in own)
+
     def is_like(self, leg: Leg, own: Sequence[Leg]) -> bool:
         """Whether its transaction looks as if the one who made these had made it, too: the same
         amount goes in, or it has the same odd bid or limit of compute units."""
@@ -135,23 +143,37 @@ def _is_flat(front: Sequence[Leg], back: Sequence[Leg]) -> bool:
 
 
 def sandwiches(
-    legs: Sequence[Leg], since: int, batches: Sequence[ParsedView], sol: bytes, marks: Marks
+    legs: Sequence[Leg],
+    since: int,
+    batches: Sequence[ParsedView],
+    sol: bytes,
+    marks: Marks,
+    wallets: Wallets,
 ) -> Iterator[Found]:
     """The sandwiches of one pool that leg number `since` or a later one completes.
 
     legs: those of the pool in the leader group, in order; batches: those that they came in; sol:
-    the mint of wrapped SOL; marks: where pools stood before the group.
+    the mint of wrapped SOL; marks: where pools stood before the group; wallets: whose they are.
     """
-    actors = Actors(legs, batches)
+    actors = Actors(legs, batches, wallets)
     pairs: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     for i, leg in enumerate(legs):
         pairs[min(leg.mint_in, leg.mint_out), max(leg.mint_in, leg.mint_out)].append(i)
     for members in pairs.values():
         own = [legs[i] for i in members]
-        pool = _Pool(own, [actors.of[i] for i in members], batches, sol, marks)
+        pool = _Pool(
+            own,
+            [actors.of[i] for i in members],
+            [actors.funders[i] for i in members],
+            batches,
+            sol,
+            marks,
+        )
         if len(pool.in_and_out) >= FLEET and len(pool.flat) >= FLEET:
             continue
         for actor in pool.in_and_out:
+            if actor in actors.fleets:
+                continue
             yield from _of_actor(pool, actor, since)
 
 
@@ -201,7 +223,10 @@ def _trade(pool: _Pool, actor: int, front: Sequence[Leg], back: Sequence[Leg]) -
     victims = [
         leg
         for leg in between
-        if leg.same_way(front[0]) and pool.is_outsider(leg) and not pool.is_like(leg, own)
+        if leg.same_way(front[0])
+        and pool.is_outsider(leg)
+        and not pool.is_like(leg, own)
+        and not pool.is_funded_with(leg, own)
     ]
     if not victims:
         return None
