@@ -170,9 +170,9 @@ def _pump_gives(swap: Swap) -> bool:
 
 
 def _budgets(swap: Swap) -> list[int]:
-    """What a purchase spent, as an exact amount to buy for. Of what rounding leaves nothing is paid,
-    and the event tells what was paid: several may be possible. Of a purchase of exact tokens, the
-    one that puts as much into the curve."""
+    """What a purchase spent, as an exact amount to buy for. What rounding leaves of it is not paid,
+    and only what was paid is told: several may be possible. Of a purchase of exact tokens, the one
+    that puts as much into the curve."""
     base, quote = swap.reserve_out, swap.reserve_in
     exact = _buy(swap, base, quote, swap.amount_out)
     found: list[int] = []
