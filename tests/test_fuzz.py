@@ -5,6 +5,7 @@ from collections import Counter
 from random import Random
 
 import pytest
+from fuzz import chains
 from fuzz.graphs import GraphTarget
 from fuzz.mutate import Mutator
 from fuzz.oracle import Finding, parse
@@ -15,7 +16,6 @@ from fuzz.worker import TARGETS, Target, attempt
 from reference import compiled
 from reference.decoder import decode
 
-from fuzz import chains
 from mevstream.codecs.opportunities import Kind, OpportunityView, Origin
 from mevstream.topologies.chain import OPPORTUNITIES
 
