@@ -33,12 +33,12 @@ class Feed:
         self._partitions = partitions
         self._decode = decode or BatchDecoder().decode
         self._split = open_split()
-        # A stage with state for each market partition.
-        after = [link for link in CHAIN if link.input == PARSED and decode is None]
-        self._stages = [[link.open_stage() for link in after] for _ in range(partitions)]
+        self._after = [link for link in CHAIN if link.input == PARSED and decode is None]
         self._offsets = count()
 
     def deliveries(self, raw: Iterable[bytes]) -> Iterator[Delivery]:
+        # A stage with state for each market partition. A repeated batch never reaches it: links drop those before.
+        stages = [[link.open_stage() for link in self._after] for _ in range(self._partitions)]
         for message in raw:
             for record in parse(message, self._decode):
                 if record.topic == PARSED:
@@ -48,7 +48,7 @@ class Feed:
                 for partition, value in enumerate(parts):
                     yield self.delivery(record.topic, partition, value)
                     if record.topic == PARSED:
-                        for stage in self._stages[partition]:
+                        for stage in stages[partition]:
                             for made in stage(value):
                                 if made.topic in (FEATURES, OPPORTUNITIES):
                                     yield self.delivery(made.topic, partition, made.value)

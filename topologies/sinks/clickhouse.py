@@ -66,7 +66,7 @@ class Limits:
     """When a buffer is written, whatever comes first. Without `seconds` the boundaries depend on
     the records alone, and a second run over the same input inserts the same blocks."""
 
-    transactions: int = 1 << 16
+    transactions: int = 1 << 15
     bytes: int = 48 << 20
     seconds: float | None = None
 
