@@ -37,7 +37,8 @@ class Feed:
         self._offsets = count()
 
     def deliveries(self, raw: Iterable[bytes]) -> Iterator[Delivery]:
-        # A stage with state for each market partition. A repeated batch never reaches it: links drop those before.
+        # A stage with state for each market partition, new each time: links drop a repeated batch
+        # before it reaches one.
         stages = [[link.open_stage() for link in self._after] for _ in range(self._partitions)]
         for message in raw:
             for record in parse(message, self._decode):
